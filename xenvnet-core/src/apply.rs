@@ -1,0 +1,439 @@
+//! A plan carried out: steps become messages, messages become datagrams; what fails is put back.
+
+use crate::edge::{Edge, no_nf_tables, not_ours, transport};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ifname::IfName;
+use crate::netlink::channel::{Answer, Refusal};
+use crate::netlink::{Request, address, link, neighbour, nf, route};
+use crate::plan::{Plan, Step, Table};
+use crate::snapshot::Snapshot;
+use crate::sysctl::Sysctls;
+use nix::libc;
+use std::collections::HashMap;
+use std::io;
+
+/// What carries steps out.
+pub(crate) struct Applier<'a> {
+    edge: &'a mut Edge,
+    sysctls: Option<&'a Sysctls>,
+    /// Where each interface is found. Names that are given away stay known, for the way back.
+    indices: HashMap<IfName, u32>,
+    ipv6: bool,
+    /// Steps whose messages are collected, not sent yet.
+    pending: Vec<Pending>,
+    requests: Vec<Request>,
+    medium: Medium,
+    /// Putting back: what is so already is no failure.
+    tolerant: bool,
+}
+
+/// Which of the sockets a step goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Medium {
+    Route,
+    Netfilter,
+    Sysctl,
+}
+
+#[derive(Debug)]
+struct Pending {
+    step: Step,
+    /// How many of the collected requests are its.
+    requests: usize,
+}
+
+/// Where a plan stopped.
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// The step that failed.
+    pub(crate) step: Box<Step>,
+}
+
+impl Failure {
+    pub(crate) fn of(step: &Step, error: Error) -> Failure {
+        Failure { error, step: Box::new(step.clone()) }
+    }
+}
+
+impl<'a> Applier<'a> {
+    /// For a host that was seen so: a plan made from that snapshot finds its interfaces in it.
+    pub(crate) fn new(edge: &'a mut Edge, sysctls: Option<&'a Sysctls>, seen: &Snapshot) -> Applier<'a> {
+        Applier {
+            edge,
+            sysctls,
+            indices: seen.links.values().map(|link| (link.name, link.index)).collect(),
+            ipv6: sysctls.is_some_and(|sysctls| sysctls.ipv6),
+            pending: Vec::new(),
+            requests: Vec::new(),
+            medium: Medium::Route,
+            tolerant: false,
+        }
+    }
+
+    /// Carries out all steps, or puts back those that were.
+    pub(crate) fn apply(mut self, plan: &Plan) -> Result<(), Failure> {
+        let mut done = Vec::new();
+        let mut failure = None;
+        for step in plan.steps() {
+            if let Err(stopped) = self.take(step, &mut done) {
+                failure = Some(stopped);
+                break;
+            }
+        }
+        let failure = match failure {
+            None => self.flush(&mut done).err(),
+            stopped => stopped,
+        };
+        match failure {
+            None => Ok(()),
+            Some(failure) => Err(self.put_back(&done, failure)),
+        }
+    }
+
+    /// Carries out what can be carried out; what is so already does not count as failed.
+    pub(crate) fn put_back_plan(mut self, inverse: &Plan) -> Result<(), Vec<Error>> {
+        let errors = self.tolerantly(inverse);
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    fn put_back(mut self, done: &[Step], failure: Failure) -> Failure {
+        let inverse = done.iter().cloned().collect::<Plan>().inverse();
+        let errors = self.tolerantly(&inverse);
+        if errors.is_empty() {
+            return failure;
+        }
+        let error = failure.error.with_kind(ErrorKind::Undo).and(errors);
+        Failure {
+            error: error.with_advice("the host is in between: look with `xenvnet status`, put it back by hand"),
+            ..failure
+        }
+    }
+
+    fn tolerantly(&mut self, plan: &Plan) -> Vec<Error> {
+        self.tolerant = true;
+        self.pending.clear();
+        self.requests.clear();
+        let mut errors = Vec::new();
+        for step in plan.steps() {
+            // One by one: each has its own chance.
+            let taken = self.take(step, &mut Vec::new()).and_then(|()| self.flush(&mut Vec::new()));
+            if let Err(failure) = taken {
+                self.pending.clear();
+                self.requests.clear();
+                errors.push(failure.error);
+            }
+        }
+        errors
+    }
+
+    /// Collects a step, sending what was collected before where the step must not travel with it.
+    fn take(&mut self, step: &Step, done: &mut Vec<Step>) -> Result<(), Failure> {
+        let medium = medium(step);
+        // The kernel goes on with a datagram after one of its messages failed: setting up never
+        // shares one with what it depends on. A table that is deleted is looked at first.
+        let alone = match step {
+            Step::Up { .. } => self.pending.iter().any(|pending| !matches!(pending.step, Step::Up { .. })),
+            Step::DeleteTable { .. } => true,
+            _ => self.pending.iter().any(|pending| matches!(pending.step, Step::Up { .. } | Step::DeleteTable { .. })),
+        };
+        if medium != self.medium || alone {
+            self.flush(done)?;
+        }
+        self.medium = medium;
+        let fail = |error: Error| Failure::of(step, error);
+        let requests = match self.requests(step) {
+            // Its interface is made by a step that waits to be sent.
+            Err(error) if error.kind() == ErrorKind::NotFound && !self.pending.is_empty() => {
+                self.flush(done)?;
+                self.requests(step)
+            }
+            other => other,
+        };
+        let requests = requests.map_err(fail)?;
+        self.pending.push(Pending { step: step.clone(), requests: requests.len() });
+        self.requests.extend(requests);
+        Ok(())
+    }
+
+    fn index(&self, name: IfName, step: &Step) -> Result<u32> {
+        self.indices
+            .get(&name)
+            .copied()
+            .ok_or_else(|| Error::cannot(ErrorKind::NotFound, step.verb(), format!("no interface named {name}")))
+    }
+
+    /// The messages of a step.
+    fn requests(&mut self, step: &Step) -> Result<Vec<Request>> {
+        let index = |name: IfName| self.index(name, step);
+        Ok(match step {
+            Step::AddBridge { bridge, mac, mtu, state, auto_link_local } => {
+                let mut requests = link::add_bridge(*bridge, *mac, *mtu, *state, *auto_link_local || !self.ipv6);
+                // Asked for in the same datagram: the steps after need its index.
+                requests.push(link::get(*bridge));
+                requests
+            }
+            Step::DeleteBridge { bridge, .. } => vec![link::delete(index(*bridge)?)],
+            Step::SetBridge { bridge, to, .. } => link::set_bridge(index(*bridge)?, *to),
+            Step::Rename { from, to } => {
+                let index = index(*from)?;
+                self.indices.insert(*to, index);
+                vec![link::rename(index, *to)]
+            }
+            Step::SetLink { link, to, .. } => vec![link::set_settings(index(*link)?, to)],
+            Step::Up { link } => vec![link::set_up(index(*link)?, true)],
+            Step::Down { link } => vec![link::set_up(index(*link)?, false)],
+            Step::Enslave { port, bridge, state, macs } => {
+                let port = index(*port)?;
+                let mut requests = vec![link::set_master(port, Some(index(*bridge)?)), link::set_port(port, *state)];
+                requests.extend(macs.iter().map(|mac| neighbour::pin(port, *mac)));
+                requests
+            }
+            Step::Release { port, .. } => vec![link::set_master(index(*port)?, None)],
+            Step::SetPort { port, to, .. } => vec![link::set_port(index(*port)?, *to)],
+            Step::AddFdb { port, mac } => vec![neighbour::pin(index(*port)?, *mac)],
+            Step::DeleteFdb { port, mac } => vec![neighbour::unpin(index(*port)?, *mac)],
+            Step::AddAddress { link, address } => vec![address::add(index(*link)?, *address)],
+            Step::DeleteAddress { link, address } => vec![address::delete(index(*link)?, *address)],
+            Step::AddRoute { link, subnet } => vec![route::add(index(*link)?, *subnet)],
+            Step::DeleteRoute { link, subnet } => vec![route::delete(index(*link)?, *subnet)],
+            Step::Check { port, .. } => vec![link::get_index(index(*port)?)],
+            Step::AddTable { table } => nf::add_table(*table),
+            Step::DeleteTable { table } => self.delete_table(*table, step)?,
+            Step::SetGuard { vif, from, to } => nf::guard::change_lock(*vif, from.as_ref(), to.as_ref()),
+            Step::ForgetDrops { vif, reasons } => nf::guard::forget_drops(*vif, reasons),
+            Step::AddMasquerade { masquerade } => vec![nf::add_masquerade(masquerade)],
+            Step::DeleteMasquerade { masquerade } => {
+                let rules = self.dump(&nf::get_masquerades(), step)?;
+                let rules = rules.messages.iter().filter_map(|(_, body)| nf::parse_masquerade(body));
+                rules.filter(|(rule, _)| rule == masquerade).map(|(_, handle)| nf::delete_masquerade(handle)).collect()
+            }
+            Step::AddNetwork { record } => vec![nf::networks::add(record)],
+            Step::DeleteNetwork { record } => vec![nf::networks::delete(record)],
+            Step::SetSysctl { .. } => Vec::new(),
+        })
+    }
+
+    fn dump(&mut self, request: &Request, step: &Step) -> Result<Answer> {
+        let verb = step.verb();
+        self.edge.netfilter(&verb)?.dump(request).map_err(|error| transport(&verb, &error))
+    }
+
+    /// A plan may be old: a table that is in use by then stays.
+    fn delete_table(&mut self, table: Table, step: &Step) -> Result<Vec<Request>> {
+        let in_use = match table {
+            Table::Filter => {
+                let guards = self.dump(&nf::guard::get_every(), step)?;
+                let mut locks = nf::Locks::default();
+                guards.messages.iter().for_each(|(_, body)| locks.read_guard(body));
+                !locks.finish().is_empty()
+            }
+            Table::Nat => {
+                let rules = self.dump(&nf::get_masquerades(), step)?;
+                let networks = self.dump(&nf::networks::get_every(), step)?;
+                rules.messages.iter().any(|(_, body)| nf::is_postrouting(body))
+                    || networks.messages.iter().any(|(_, body)| !nf::networks::parse(body).is_empty())
+            }
+        };
+        Ok(if in_use { Vec::new() } else { vec![nf::delete_table(table)] })
+    }
+
+    /// Sends what was collected. Steps that were carried out, wholly or in part, are added to
+    /// `done`, so that they are put back.
+    fn flush(&mut self, done: &mut Vec<Step>) -> Result<(), Failure> {
+        let pending = std::mem::take(&mut self.pending);
+        let requests = std::mem::take(&mut self.requests);
+        let Some(first) = pending.first() else { return Ok(()) };
+        match self.medium {
+            Medium::Sysctl => self.write_sysctls(pending, done),
+            Medium::Netfilter if requests.is_empty() => {
+                done.extend(pending.into_iter().map(|pending| pending.step));
+                Ok(())
+            }
+            Medium::Netfilter => {
+                let verb = first.step.verb();
+                let sent = self.edge.netfilter(&verb).and_then(|netfilter| {
+                    netfilter.transact(&nf::batch(requests)).map_err(|error| transport(&verb, &error))
+                });
+                let answers = sent.map_err(|error| Failure::of(&first.step, error))?;
+                batch_result(&pending, &answers)?;
+                done.extend(pending.into_iter().map(|pending| pending.step));
+                Ok(())
+            }
+            Medium::Route => {
+                let sent = self.edge.route.ask(&requests, true);
+                let unknown = |error: &io::Error| Failure::of(&first.step, transport(&first.step.verb(), error));
+                match sent {
+                    Ok(answers) => self.route_result(pending, answers, done),
+                    Err(error) => {
+                        // Nobody knows how far the kernel got: all of it is put back.
+                        let failure = unknown(&error);
+                        done.extend(pending.into_iter().map(|pending| pending.step));
+                        Err(failure)
+                    }
+                }
+            }
+        }
+    }
+
+    fn write_sysctls(&mut self, pending: Vec<Pending>, done: &mut Vec<Step>) -> Result<(), Failure> {
+        for Pending { step, .. } in pending {
+            let Step::SetSysctl { sysctl, to, .. } = step else { continue };
+            let written = match self.sysctls {
+                Some(sysctls) => sysctls.write(sysctl, to),
+                None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+            };
+            if let Err(error) = written {
+                let error = match error.raw_os_error() {
+                    Some(errno) => Error::kernel(step.verb(), "it could not be written", errno, None),
+                    None => Error::cannot(ErrorKind::Kernel, step.verb(), error.to_string()),
+                };
+                return Err(Failure::of(&step, error));
+            }
+            done.push(step);
+        }
+        Ok(())
+    }
+
+    /// Judges the answers step by step. After the first refusal the kernel went on with the rest of
+    /// the datagram: those are done too, and are put back too.
+    fn route_result(
+        &mut self,
+        pending: Vec<Pending>,
+        answers: Vec<Answer>,
+        done: &mut Vec<Step>,
+    ) -> Result<(), Failure> {
+        let mut answers = answers.into_iter();
+        let mut failure = None;
+        for Pending { step, requests } in pending {
+            let answers: Vec<_> = answers.by_ref().take(requests).collect();
+            if answers.len() < requests {
+                // Never sent: a datagram before it had a refusal.
+                continue;
+            }
+            let refused = answers.iter().filter_map(|answer| answer.refusal.as_ref());
+            let refused: Vec<_> = refused.filter(|refusal| !(self.tolerant && is_so_already(&step, refusal))).collect();
+            if refused.len() < requests {
+                done.push(step.clone());
+            }
+            let error = match refused.first() {
+                Some(refusal) => Some(refused_step(&step, refusal)),
+                None => self.read(&step, &answers).err(),
+            };
+            if let (Some(error), None) = (error, &failure) {
+                failure = Some(Failure::of(&step, error));
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// What a step's answer tells.
+    fn read(&mut self, step: &Step, answers: &[Answer]) -> Result<()> {
+        let seen = answers.iter().flat_map(|answer| &answer.messages).find_map(|(kind, body)| link::parse(*kind, body));
+        match step {
+            Step::AddBridge { bridge, .. } => {
+                let seen =
+                    seen.ok_or_else(|| Error::cannot(ErrorKind::NotFound, step.verb(), "it vanished at once"))?;
+                self.indices.insert(*bridge, seen.link.index);
+            }
+            Step::Check { port, bridge, group, state } => {
+                let unproven = |why: String| Err(Error::cannot(ErrorKind::Conflict, step.verb(), why));
+                let Some(seen) = seen else { return unproven("it vanished".to_owned()) };
+                if seen.link.name != *port {
+                    return unproven(format!("its name is {}", seen.link.name));
+                }
+                if seen.master != self.indices.get(bridge).copied() {
+                    return unproven(format!("it is no port of {bridge}"));
+                }
+                if seen.link.group != *group {
+                    return unproven(format!("it is in group {}, not in {group}", seen.link.group));
+                }
+                let flags = seen.link.port.unwrap_or_default();
+                // A kernel before 5.18 has no `locked`; there the rules alone hold the MAC.
+                let as_wanted = flags.learning == state.learning
+                    && flags.isolated == state.isolated
+                    && (flags.locked.is_none() || flags.locked == state.locked);
+                if !as_wanted {
+                    return unproven(format!("its port flags are {flags}, not {state}"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn medium(step: &Step) -> Medium {
+    match step {
+        Step::SetSysctl { .. } => Medium::Sysctl,
+        Step::AddTable { .. }
+        | Step::DeleteTable { .. }
+        | Step::SetGuard { .. }
+        | Step::ForgetDrops { .. }
+        | Step::AddMasquerade { .. }
+        | Step::DeleteMasquerade { .. }
+        | Step::AddNetwork { .. }
+        | Step::DeleteNetwork { .. } => Medium::Netfilter,
+        _ => Medium::Route,
+    }
+}
+
+/// Whether a refusal of a step that puts back says that there is nothing to put back.
+fn is_so_already(step: &Step, refusal: &Refusal) -> bool {
+    match step {
+        Step::DeleteBridge { .. } | Step::Release { .. } | Step::Down { .. } => refusal.errno == libc::ENODEV,
+        Step::DeleteFdb { .. } => matches!(refusal.errno, libc::ENOENT | libc::ENODEV),
+        Step::DeleteAddress { .. } => matches!(refusal.errno, libc::EADDRNOTAVAIL | libc::ENODEV),
+        Step::DeleteRoute { .. } => matches!(refusal.errno, libc::ESRCH | libc::ENODEV),
+        Step::AddFdb { .. } | Step::AddAddress { .. } | Step::AddRoute { .. } => refusal.errno == libc::EEXIST,
+        Step::Rename { .. } => matches!(refusal.errno, libc::EEXIST | libc::ENODEV),
+        _ => false,
+    }
+}
+
+/// A batch stands or falls as a whole; the first refusal tells why.
+fn batch_result(pending: &[Pending], answers: &[Answer]) -> Result<(), Failure> {
+    // The envelope comes first.
+    let mut at = 1;
+    for Pending { step, requests } in pending {
+        let part = answers.get(at..at + requests).unwrap_or_default();
+        if let Some(refusal) = part.iter().find_map(|answer| answer.refusal.as_ref()) {
+            return Err(Failure::of(step, refused_step(step, refusal)));
+        }
+        at += requests;
+    }
+    let envelope = answers.first().into_iter().chain(answers.last());
+    let refusal = envelope.filter_map(|answer| answer.refusal.as_ref()).next();
+    match (refusal, pending.first()) {
+        (Some(refusal), Some(Pending { step, .. })) => {
+            let missing = matches!(refusal.errno, libc::EINVAL | libc::EOPNOTSUPP);
+            let error = if missing { no_nf_tables(&step.verb()) } else { refused_step(step, refusal) };
+            Err(Failure::of(step, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The kernel's no to a step, in people's words where the reason is known.
+fn refused_step(step: &Step, refusal: &Refusal) -> Error {
+    let words = refusal.words.clone();
+    let error = |reason: &str| Error::kernel(step.verb(), reason, refusal.errno, words.clone());
+    match (step, refusal.errno) {
+        (_, libc::EPERM | libc::EACCES) => error("it takes a privilege"),
+        (Step::AddTable { .. }, libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOENT) => {
+            no_nf_tables(&step.verb()).with_errno(refusal.errno)
+        }
+        (Step::AddTable { table }, libc::EEXIST) => not_ours(&step.verb(), *table).with_errno(refusal.errno),
+        (Step::AddBridge { .. }, libc::EOPNOTSUPP) => error("this kernel has no bridges")
+            .with_advice("load the module bridge, or use a kernel with CONFIG_BRIDGE"),
+        (Step::Enslave { macs, .. }, libc::EEXIST) if !macs.is_empty() => error("its MAC address is on another port"),
+        (Step::AddFdb { .. }, libc::EEXIST) => error("it is on another port").with_kind(ErrorKind::Conflict),
+        (Step::Enslave { bridge, .. }, libc::EXFULL) => {
+            error(&format!("{bridge} has as many ports as the kernel allows (1024)"))
+        }
+        (Step::Enslave { .. }, libc::ELOOP) => error("it is a bridge itself"),
+        (Step::Rename { to, .. }, libc::EEXIST) => error(&format!("the name {to} is taken")),
+        (Step::Rename { .. }, libc::EBUSY) => error("it is up"),
+        (_, libc::ENODEV) => error("an interface vanished meanwhile"),
+        _ => error("the kernel refused"),
+    }
+}

@@ -1,0 +1,197 @@
+//! A lock as it stands in the kernel, and the plan from one lock to another.
+
+use crate::antispoof::Lock;
+use crate::error::Result;
+use crate::ifname::IfName;
+use crate::mac::MacAddr;
+use crate::plan::{LinkSettings, Plan, Step, Table};
+use crate::snapshot::{Link, PortState, Snapshot};
+use crate::vif::VIF_GROUP;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A lock as it stands in the kernel: with the interface that it was made for.
+///
+/// ```
+/// use xenvnet_core::{Antispoof, Guard, Lock};
+/// let guard = Guard::new(12, Lock::Disabled);
+/// assert_eq!(guard.to_string(), "dev=12 disabled");
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Guard {
+    /// The index of the interface. The kernel gives no index twice until it reboots: a guard of
+    /// another index was left behind by a former interface of the same name.
+    #[doc(alias = "ifindex")]
+    pub device: u32,
+    /// What it is held to.
+    pub lock: Lock,
+}
+
+/// The longest text that fits the comment of a set element: 256 octets of userdata less type,
+/// length and the closing NUL (`NFT_USERDATA_MAXLEN` in linux/netfilter/nf_tables.h).
+const COMMENT_MAX: usize = 253;
+
+impl Guard {
+    /// A lock for the interface of this index.
+    ///
+    /// ```
+    /// use xenvnet_core::{Guard, Lock};
+    /// assert_eq!(Guard::new(3, Lock::Disabled).device, 3);
+    /// ```
+    pub fn new(device: u32, lock: Lock) -> Guard {
+        Guard { device, lock }
+    }
+
+    /// Whether the kernel would hold the same for both.
+    pub(crate) fn same(&self, other: &Guard) -> bool {
+        self == other
+            || (self.device == other.device
+                && self.lock.is_guarded() == other.lock.is_guarded()
+                && self.lock.facts() == other.lock.facts())
+    }
+
+    /// The comment of the element in `@guarded`. A lock too long for it says how many elements
+    /// hold it; they are then read from the sets.
+    pub(crate) fn comment(&self) -> String {
+        let text = self.to_string();
+        if text.len() <= COMMENT_MAX {
+            return text;
+        }
+        format!("dev={} locked in {} elements", self.device, self.lock.facts().len())
+    }
+
+    /// Reads the comment back: `None` for the lock when the sets have to be read.
+    pub(crate) fn parse_comment(text: &str) -> Option<(u32, Option<Lock>)> {
+        let (device, lock) = text.strip_prefix("dev=")?.split_once(' ')?;
+        let lock = match lock.split_once(' ') {
+            None if lock == "disabled" => Some(Lock::Disabled),
+            Some(("locked", rest)) if rest.starts_with("in ") => None,
+            Some(("locked", rest)) => Some(Lock::Locked(rest.parse().ok()?)),
+            _ => return None,
+        };
+        Some((device.parse().ok()?, lock))
+    }
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dev={} {}", self.device, self.lock)
+    }
+}
+
+/// The flags that a bridge port has under a lock. The bridge learns a source address before any
+/// filter sees the frame, so a locked port must not learn.
+pub(crate) fn port_state(lock: &Lock, isolated: bool, now: PortState) -> PortState {
+    let guarded = lock.is_guarded();
+    // A kernel before 5.18 knows no `locked`; there the rules alone hold the MAC.
+    PortState { learning: !guarded, isolated, locked: now.locked.map(|_| guarded) }
+}
+
+/// Brings the lock of an interface about, wherever it is and whether it is up: nothing slips
+/// through on the way from a weaker lock to a stronger one.
+pub(crate) fn plan(vif: IfName, lock: &Lock, now: &Snapshot) -> Result<Plan> {
+    let what = || format!("set antispoof on {vif}");
+    lock.validate().map_err(|error| error.doing(what()))?;
+    let link = now.expect_link(vif, what)?;
+    let mut plan = Plan::default();
+    let before = now.guards.get(&vif);
+    let guard = lock.is_guarded().then(|| Guard::new(link.index, lock.clone()));
+    match &guard {
+        Some(_) => {
+            plan.extend(step_guard(vif, before, guard.as_ref(), now));
+            plan.extend(step_group(link, VIF_GROUP));
+            plan.extend(steps_port(link, before, lock));
+        }
+        None => {
+            plan.extend(steps_port(link, before, lock));
+            plan.extend(step_group(link, 0));
+            plan.extend(step_guard(vif, before, None, now));
+        }
+    }
+    Ok(plan)
+}
+
+/// The change of the filter alone; nothing when it is so already.
+pub(crate) fn step_guard(vif: IfName, from: Option<&Guard>, to: Option<&Guard>, now: &Snapshot) -> Vec<Step> {
+    let same = match (from, to) {
+        (Some(from), Some(to)) => from.same(to),
+        (None, None) => true,
+        _ => false,
+    };
+    if same {
+        return Vec::new();
+    }
+    let mut steps = Vec::new();
+    if to.is_some() && now.filter.is_none() {
+        steps.push(Step::AddTable { table: Table::Filter });
+    }
+    steps.push(Step::SetGuard { vif, from: from.cloned(), to: to.cloned() });
+    steps
+}
+
+fn step_group(link: &Link, group: u32) -> Option<Step> {
+    (link.group != group).then(|| Step::SetLink {
+        link: link.name,
+        from: LinkSettings { group: Some(link.group), ..LinkSettings::default() },
+        to: LinkSettings { group: Some(group), ..LinkSettings::default() },
+    })
+}
+
+/// The bridge port's part of a change of lock. New addresses are let in before the port is locked
+/// and old ones are forgotten after, so that a guest that keeps its address loses no frame.
+pub(crate) fn steps_port(link: &Link, before: Option<&Guard>, lock: &Lock) -> Vec<Step> {
+    let Some(port) = link.port else { return Vec::new() };
+    let old = before.map(|guard| guard.lock.macs()).unwrap_or_default();
+    let absent = |mac: &&MacAddr, from: &[MacAddr]| !from.contains(mac);
+    let add = lock.macs().iter().filter(|mac| absent(mac, old)).map(|mac| Step::AddFdb { port: link.name, mac: *mac });
+    let to = port_state(lock, port.isolated, port);
+    let set = (port != to).then_some(Step::SetPort { port: link.name, from: port, to });
+    let delete =
+        old.iter().filter(|mac| absent(mac, lock.macs())).map(|mac| Step::DeleteFdb { port: link.name, mac: *mac });
+    add.chain(set).chain(delete).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::antispoof::Antispoof;
+    use crate::antispoof::tests::locks;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_lock_too_long_for_its_comment_says_so() {
+        let mut lock = Antispoof::new(MacAddr::new([0, 0x16, 0x3e, 0, 0, 1]));
+        for n in 1..=20 {
+            lock = lock.ip(format!("2001:db8:1234:5678::{n:x}").parse().unwrap());
+        }
+        let guard = Guard::new(7, lock.clone().into());
+        assert!(guard.comment().len() <= COMMENT_MAX);
+        assert_eq!(Guard::parse_comment(&guard.comment()), Some((7, None)));
+        assert_eq!(Lock::from_facts(&guard.lock.facts()).facts(), guard.lock.facts());
+    }
+
+    #[test]
+    fn foreign_comments_are_not_guards() {
+        for text in ["", "dev=", "dev=x disabled", "dev=3", "dev=3 open", "dev=3 locked mac=zz", "hello"] {
+            assert_eq!(Guard::parse_comment(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_comment_is_read_back_or_says_where_to_look(lock in locks(), device: u32) {
+            let guard = Guard::new(device, lock.into());
+            let comment = guard.comment();
+            prop_assert!(comment.len() <= COMMENT_MAX);
+            let (read, lock) = Guard::parse_comment(&comment).unwrap();
+            prop_assert_eq!(read, device);
+            prop_assert!(lock.is_none_or(|lock| lock == guard.lock));
+        }
+
+        #[test]
+        fn any_comment_is_read_or_refused(text in "\\PC{0,60}") {
+            let _ = Guard::parse_comment(&text);
+        }
+    }
+}

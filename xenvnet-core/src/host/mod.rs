@@ -1,0 +1,506 @@
+//! The only door to the kernel: observe, plan, apply with undo. One method a verb is in `verbs`.
+
+mod verbs;
+
+use crate::apply::{Applier, Failure};
+use crate::edge::Edge;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ifname::IfName;
+use crate::namespace::Namespace;
+use crate::netlink::link;
+use crate::netlink::neighbour;
+use crate::netlink::transport::{Kernel, Opener};
+use crate::operation::{Needs, Operation};
+use crate::plan::{Outcome, Plan, Step};
+use crate::snapshot::{Snapshot, Sysctl};
+use crate::state::{self, Held, State};
+use crate::sysctl::Sysctls;
+use nix::libc;
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How a [`Host`] is opened.
+///
+/// ```no_run
+/// use std::fs::File;
+/// let netns = File::open("/run/netns/dom0")?.into();
+/// let host = xenvnet_core::Host::options().netns(netns).state_dir("/run/xenvnet").open()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Default)]
+pub struct HostOptions {
+    netns: Option<OwnedFd>,
+    state: Option<PathBuf>,
+    opener: Option<Box<Opener>>,
+}
+
+impl HostOptions {
+    /// In the network namespace of this descriptor (`/run/netns/NAME`, `/proc/PID/ns/net`), not in
+    /// that of the calling thread, which never moves. Needs CAP_SYS_ADMIN in the user namespace
+    /// that owns it.
+    ///
+    /// ```no_run
+    /// # use xenvnet_core::Host;
+    /// let netns = std::fs::File::open("/run/netns/dom0")?.into();
+    /// let host = Host::options().netns(netns).open()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn netns(mut self, netns: OwnedFd) -> HostOptions {
+        self.netns = Some(netns);
+        self
+    }
+
+    /// With this directory for the lock that hosts of one namespace share and for the journals of
+    /// changes. It is made if it is not there, and must belong to the caller, who alone may write
+    /// it. Unless told, `/run/xenvnet` for root, and none for others: calls of several processes
+    /// then do not wait for each other, and nothing can be undone after a crash.
+    ///
+    /// ```no_run
+    /// let host = xenvnet_core::Host::options().state_dir("/run/mytoolstack").open()?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> HostOptions {
+        self.state = Some(directory.into());
+        self
+    }
+
+    /// With transports of the caller's making in place of the kernel's sockets. They are opened in
+    /// the host's network namespace.
+    ///
+    /// ```no_run
+    /// use xenvnet_core::{Host, transport};
+    /// let host = Host::options().transport(transport::kernel).open()?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    #[cfg(feature = "testing")]
+    pub fn transport(
+        mut self,
+        open: impl Fn(crate::transport::Protocol) -> std::io::Result<Box<dyn crate::transport::Transport>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> HostOptions {
+        self.opener = Some(Box::new(open));
+        self
+    }
+
+    /// Opens the host. Reading needs no privilege but for nf_tables; changing needs CAP_NET_ADMIN.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Permission`] for a namespace that may not be entered, [`ErrorKind::State`] for
+    /// a state directory that cannot be used or trusted.
+    ///
+    /// ```no_run
+    /// let host = xenvnet_core::Host::options().open()?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn open(self) -> Result<Host> {
+        let namespace = self.netns.map_or_else(Namespace::current, Namespace::given)?;
+        let default = || nix::unistd::geteuid().is_root().then(|| PathBuf::from(state::DEFAULT));
+        let place = Place {
+            namespace,
+            state_dir: self.state.or_else(default),
+            opener: self.opener.unwrap_or_else(|| Box::new(|protocol| Ok(Box::new(Kernel::open(protocol)?)))),
+            identity: identity(),
+        };
+        let inner = Mutex::new(place.open()?);
+        Ok(Host { place, inner })
+    }
+}
+
+impl fmt::Debug for HostOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostOptions")
+            .field("netns", &self.netns)
+            .field("state_dir", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What systemd knows this host by (machine-id(5)), else its name.
+fn identity() -> Vec<u8> {
+    let id = std::fs::read("/etc/machine-id").unwrap_or_default();
+    match id.trim_ascii() {
+        b"" => std::fs::read("/proc/sys/kernel/hostname").unwrap_or_default().trim_ascii().to_vec(),
+        id => id.to_vec(),
+    }
+}
+
+/// Where a host is: enough to open it again.
+struct Place {
+    namespace: Namespace,
+    state_dir: Option<PathBuf>,
+    opener: Box<Opener>,
+    identity: Vec<u8>,
+}
+
+impl Place {
+    fn open(&self) -> Result<Inner> {
+        let opened = self.namespace.run(|| (Edge::open(&*self.opener), Sysctls::open().ok()))?;
+        let state = self.state_dir.as_deref().map(|base| State::open(base, &self.namespace)).transpose()?;
+        Ok(Inner { process: std::process::id(), edge: opened.0?, sysctls: opened.1, state })
+    }
+}
+
+/// What is open.
+struct Inner {
+    process: u32,
+    edge: Edge,
+    sysctls: Option<Sysctls>,
+    state: Option<State>,
+}
+
+/// A host's network: opened once, kept as long as the program lives, shared between threads.
+///
+/// Each call is one transaction: it waits for calls of other threads and processes that are at
+/// work, sees what is there, changes what differs, and puts everything back if a step fails. It can
+/// be used on both sides of a `fork(2)`, if no other thread was inside of a call at that moment.
+///
+/// All changing calls need CAP_NET_ADMIN in the host's network namespace.
+///
+/// ```no_run
+/// use xenvnet_core::{Antispoof, Attachment, Bridge, Host};
+/// let host = Host::open()?;
+/// host.create_bridge(&Bridge::new("xenbr0".parse()?).address("10.98.98.1/24".parse().unwrap()))?;
+/// let lock = Antispoof::new("00:16:3e:00:00:01".parse()?).ip("10.98.98.2".parse().unwrap());
+/// host.attach_vif(&Attachment::bridged("vif1.0".parse()?, "xenbr0".parse()?, lock))?;
+/// # Ok::<(), xenvnet_core::Error>(())
+/// ```
+pub struct Host {
+    place: Place,
+    inner: Mutex<Inner>,
+}
+
+impl Host {
+    /// This host, in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// Those of [`HostOptions::open`].
+    ///
+    /// ```no_run
+    /// let host = xenvnet_core::Host::open()?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn open() -> Result<Host> {
+        HostOptions::default().open()
+    }
+
+    /// To open a host in another namespace, or with another state directory.
+    ///
+    /// ```
+    /// let options = xenvnet_core::Host::options();
+    /// ```
+    pub fn options() -> HostOptions {
+        HostOptions::default()
+    }
+
+    /// The part of the host's state that some operations need: what their plans are made from.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Permission`], and whatever the kernel refuses to tell.
+    ///
+    /// ```no_run
+    /// # use xenvnet_core::{Host, Operation};
+    /// let host = Host::open()?;
+    /// let seen = host.observe(&[Operation::DetachVif { vif: "vif1.0".parse()? }])?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn observe(&self, operations: &[Operation]) -> Result<Snapshot> {
+        let mut inner = self.inner()?;
+        let Inner { edge, sysctls, state, .. } = &mut *inner;
+        let _held = state.as_mut().map(State::lock).transpose()?;
+        observe(edge, sysctls.as_ref(), &self.place.identity, operations)
+    }
+
+    /// The whole state, for reports.
+    ///
+    /// # Errors
+    /// Those of [`Host::observe`].
+    ///
+    /// ```no_run
+    /// let everything = xenvnet_core::Host::open()?.snapshot()?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let mut inner = self.inner()?;
+        let Inner { edge, sysctls: settings, state, .. } = &mut *inner;
+        let _held = state.as_mut().map(State::lock).transpose()?;
+        let mut snapshot = edge.snapshot()?;
+        snapshot.sysctls = sysctls(settings.as_ref());
+        snapshot.identity.clone_from(&self.place.identity);
+        Ok(snapshot)
+    }
+
+    /// What some operations, one after the other, would change: a dry run.
+    ///
+    /// # Errors
+    /// Those of [`Operation::plan`] and [`Host::observe`].
+    ///
+    /// ```no_run
+    /// # use xenvnet_core::{Bridge, Host, Operation};
+    /// let operation = Operation::CreateBridge(Bridge::new("xenbr0".parse()?));
+    /// print!("{}", Host::open()?.plan(&[operation])?);
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn plan(&self, operations: &[Operation]) -> Result<Plan> {
+        plan(&self.observe(operations)?, operations)
+    }
+
+    /// Carries out a plan, all of it or nothing: when a step fails, those before it are put back.
+    ///
+    /// A plan that was made earlier acts on the interfaces that have those names now.
+    ///
+    /// # Errors
+    /// The failed step's; [`ErrorKind::Undo`] when putting back failed as well.
+    ///
+    /// ```no_run
+    /// # use xenvnet_core::{Bridge, Host, Operation};
+    /// let host = Host::open()?;
+    /// let plan = host.plan(&[Operation::CreateBridge(Bridge::new("xenbr0".parse()?))])?;
+    /// host.apply(&plan)?;
+    /// host.apply(&plan.inverse())?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn apply(&self, plan: &Plan) -> Result<Outcome> {
+        if plan.is_empty() {
+            return Ok(Outcome::Unchanged);
+        }
+        let mut inner = self.inner()?;
+        let Inner { edge, sysctls, state, .. } = &mut *inner;
+        let held = state.as_mut().map(State::lock).transpose()?;
+        let links = named(plan);
+        let seen = edge.observe("carry out the plan", &Needs { links, ..Needs::default() })?;
+        carry_out(edge, sysctls.as_ref(), held, &seen, plan).map_err(|failure| failure.error)?;
+        Ok(Outcome::Changed)
+    }
+
+    /// Brings one operation about.
+    ///
+    /// # Errors
+    /// Those of [`Operation::plan`], [`Host::observe`] and [`Host::apply`].
+    ///
+    /// ```no_run
+    /// # use xenvnet_core::{Host, Operation};
+    /// Host::open()?.run(&Operation::DetachVif { vif: "vif1.0".parse()? })?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn run(&self, operation: &Operation) -> Result<Outcome> {
+        self.run_all(std::slice::from_ref(operation))
+    }
+
+    /// Brings several operations about, one after the other, all of them or none.
+    ///
+    /// # Errors
+    /// Those of [`Host::run`].
+    ///
+    /// ```no_run
+    /// # use xenvnet_core::{Bridge, Host, Operation};
+    /// let bridges = ["xenbr0", "xenbr1"].map(|name| Operation::CreateBridge(Bridge::new(name.parse().unwrap())));
+    /// Host::open()?.run_all(&bridges)?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn run_all(&self, operations: &[Operation]) -> Result<Outcome> {
+        self.carry_out(operations, |plan| plan)
+    }
+
+    /// Observes, plans and applies under one lock.
+    fn carry_out(&self, operations: &[Operation], arrange: impl Fn(Plan) -> Plan) -> Result<Outcome> {
+        let mut inner = self.inner()?;
+        // Waiting is done before looking, so that what is seen stays so.
+        let mut tries = 2;
+        loop {
+            let Inner { edge, sysctls, state, .. } = &mut *inner;
+            let held = state.as_mut().map(State::lock).transpose()?;
+            let seen = observe(edge, sysctls.as_ref(), &self.place.identity, operations)?;
+            let plan = arrange(plan(&seen, operations)?);
+            if plan.is_empty() {
+                return Ok(Outcome::Unchanged);
+            }
+            let failure = match carry_out(edge, sysctls.as_ref(), held, &seen, &plan) {
+                Ok(()) => return Ok(Outcome::Changed),
+                Err(failure) => failure,
+            };
+            tries -= 1;
+            if tries == 0 || failure.error.errno() != Some(libc::EEXIST) {
+                return Err(failure.error);
+            }
+            match &*failure.step {
+                // Perhaps somebody without our lock made the table first: look again.
+                Step::AddTable { .. } => {}
+                Step::Enslave { bridge, macs, .. } => forget_learned(edge, failure.error, *bridge, macs, &seen)?,
+                Step::AddFdb { port, mac } => match seen.link(*port).and_then(|link| link.master) {
+                    Some(bridge) => forget_learned(edge, failure.error, bridge, &[*mac], &seen)?,
+                    None => return Err(failure.error),
+                },
+                _ => return Err(failure.error),
+            }
+        }
+    }
+
+    /// What is open; without a state directory, opened anew in a forked child.
+    fn inner(&self) -> Result<MutexGuard<'_, Inner>> {
+        // A panic elsewhere left no half-done value behind: everything in here can be used as it is.
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        // A parent and its forked child would steal each other's answers. Where there is a state
+        // directory its lock keeps them apart, and no system call is spent on asking.
+        if self.place.state_dir.is_none() && inner.process != std::process::id() {
+            *inner = self.place.open()?;
+        }
+        Ok(inner)
+    }
+
+    /// Puts the last change back that was made through this state directory, by whatever process,
+    /// whether it ran to its end or was cut off in the middle.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is nothing to undo, [`ErrorKind::State`] without a state
+    /// directory, [`ErrorKind::Undo`] when some of it could not be put back.
+    ///
+    /// ```no_run
+    /// xenvnet_core::Host::open()?.undo()?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn undo(&self) -> Result<Outcome> {
+        let what = "undo the last change";
+        let mut inner = self.inner()?;
+        let Inner { edge, sysctls, state, .. } = &mut *inner;
+        let state = state.as_mut().ok_or_else(|| {
+            Error::cannot(ErrorKind::State, what, "this host was opened without a state directory")
+                .with_advice("open it with one: changes are then written down before they begin")
+        })?;
+        let held = state.lock()?;
+        let Some((journal, entry)) = held.newest()? else {
+            return Err(Error::cannot(ErrorKind::NotFound, what, "no change was made, or it was undone already"));
+        };
+        let links = named(&entry.inverse);
+        let seen = edge.observe(what, &Needs { links, ..Needs::default() })?;
+        match Applier::new(edge, sysctls.as_ref(), &seen).put_back_plan(&entry.inverse) {
+            Ok(()) => {
+                held.close(&journal)?;
+                Ok(if entry.inverse.is_empty() { Outcome::Unchanged } else { Outcome::Changed })
+            }
+            Err(errors) => Err(Error::cannot(ErrorKind::Undo, what, "not everything could be put back").and(errors)),
+        }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("namespace", &self.place.namespace.id).finish_non_exhaustive()
+    }
+}
+
+fn sysctls(from: Option<&Sysctls>) -> std::collections::BTreeMap<Sysctl, u32> {
+    let read = |sysctl: Sysctl| Some((sysctl, from?.read(sysctl).ok()?));
+    Sysctl::ALL.into_iter().filter_map(read).collect()
+}
+
+fn observe(edge: &mut Edge, settings: Option<&Sysctls>, identity: &[u8], operations: &[Operation]) -> Result<Snapshot> {
+    let what = operations.first().map(ToString::to_string).unwrap_or_default();
+    let needs = operations.iter().map(Operation::needs).fold(Needs::default(), Needs::and);
+    let mut snapshot = edge.observe(&what, &needs)?;
+    if needs.sysctls {
+        snapshot.sysctls = sysctls(settings);
+    }
+    snapshot.identity = identity.to_vec();
+    Ok(snapshot)
+}
+
+/// The plans of some operations, each made for what the ones before it leave behind.
+fn plan(seen: &Snapshot, operations: &[Operation]) -> Result<Plan> {
+    let [operation] = operations else {
+        let mut now = seen.clone();
+        let mut all = Plan::default();
+        for operation in operations {
+            let plan = operation.plan(&now)?;
+            now = now.after(&plan);
+            all = all.then(plan);
+        }
+        return Ok(all);
+    };
+    operation.plan(seen)
+}
+
+/// Writes down how to put the plan back, then carries it out.
+fn carry_out(
+    edge: &mut Edge,
+    sysctls: Option<&Sysctls>,
+    mut held: Option<Held<'_>>,
+    seen: &Snapshot,
+    plan: &Plan,
+) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::of(&plan.steps()[0], Error::cannot(ErrorKind::State, "write the journal", error.to_string()))
+    };
+    if let Some(held) = &mut held {
+        held.journal().begin(&plan.inverse()).map_err(failed)?;
+    }
+    let result = Applier::new(edge, sysctls, seen).apply(plan);
+    if let Some(held) = &mut held {
+        // What failed was put back; unless that failed too, nothing is left to be undone.
+        let undone = result.as_ref().is_err_and(|failure| failure.error.kind() != ErrorKind::Undo);
+        let cut_off = result.is_err() && !undone;
+        if !cut_off {
+            held.journal().finish(undone).map_err(failed)?;
+        }
+    }
+    result
+}
+
+/// The interfaces that a plan names.
+fn named(plan: &Plan) -> std::collections::BTreeSet<IfName> {
+    use Step::*;
+    let names = plan.steps().iter().flat_map(|step| match step {
+        AddBridge { bridge, .. } | DeleteBridge { bridge, .. } | SetBridge { bridge, .. } => vec![*bridge],
+        Rename { from, to } => vec![*from, *to],
+        SetLink { link, .. } | Up { link } | Down { link } => vec![*link],
+        AddAddress { link, .. } | DeleteAddress { link, .. } | AddRoute { link, .. } | DeleteRoute { link, .. } => {
+            vec![*link]
+        }
+        Enslave { port, bridge, .. } | Release { port, bridge, .. } | Check { port, bridge, .. } => {
+            vec![*port, *bridge]
+        }
+        SetPort { port, .. } | AddFdb { port, .. } | DeleteFdb { port, .. } => vec![*port],
+        SetSysctl { .. } | AddTable { .. } | DeleteTable { .. } | SetGuard { .. } | ForgetDrops { .. } => Vec::new(),
+        AddMasquerade { .. } | DeleteMasquerade { .. } | AddNetwork { .. } | DeleteNetwork { .. } => Vec::new(),
+    });
+    names.collect()
+}
+
+/// An address could not be pinned because the bridge knows it on another port. Where it was merely
+/// learned, as after a guest moved to this host, the bridge forgets it and the caller tries again;
+/// where it is pinned, two guests have one address.
+fn forget_learned(
+    edge: &mut Edge,
+    error: Error,
+    bridge: IfName,
+    macs: &[crate::MacAddr],
+    seen: &Snapshot,
+) -> Result<()> {
+    let Some(bridge_index) = seen.link(bridge).map(|link| link.index) else { return Err(error) };
+    let questions: Vec<_> = macs.iter().map(|mac| neighbour::get(bridge_index, *mac)).collect();
+    let Ok(answers) = edge.route.query(&questions) else { return Err(error) };
+    let mut forgot = false;
+    for (mac, answer) in macs.iter().zip(answers) {
+        let Some((port, learned)) = answer.messages.first().and_then(|(_, body)| neighbour::parse(body)) else {
+            continue;
+        };
+        if !learned {
+            let ports = edge.route.query(&[link::get_index(port)]).unwrap_or_default();
+            let holder =
+                ports.iter().flat_map(|answer| &answer.messages).find_map(|(kind, body)| link::parse(*kind, body));
+            let holder = holder.map_or(format!("port {port}"), |seen| seen.link.name.to_string());
+            return Err(Error::cannot(
+                ErrorKind::Conflict,
+                format!("pin {mac} to a port of {bridge}"),
+                format!("{holder} has that address"),
+            )
+            .with_advice("two guests have one MAC address: give one of them another"));
+        }
+        let _ = edge.route.ask(&[neighbour::unpin(port, *mac)], true);
+        forgot = true;
+    }
+    if forgot { Ok(()) } else { Err(error) }
+}

@@ -1,0 +1,151 @@
+//! What would put a change back, written before the change begins.
+//!
+//! One file for each writer, locked as long as the writer lives: a long-lived one keeps it open and
+//! spends two writes on a change. A record is whole or, by its checksum, not there at all, and then
+//! the change had not begun.
+
+use crate::plan::Plan;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub(crate) const PREFIX: &str = "journal-";
+
+/// State, length and checksum of what follows.
+const HEADER: usize = 16;
+const ACTIVE: u8 = b'A';
+const DONE: u8 = b'D';
+const UNDONE: u8 = b'U';
+
+/// One change.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    state: u8,
+    /// Nanoseconds since 1970: the order of changes.
+    pub(crate) time: u128,
+    pub(crate) inverse: Plan,
+}
+
+impl Entry {
+    /// Whether it ran to its end, one way or the other.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state != ACTIVE
+    }
+
+    pub(crate) fn is_undone(&self) -> bool {
+        self.state == UNDONE
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record<P> {
+    time: u128,
+    /// Records do not outlive the kernel that they are about.
+    boot: String,
+    inverse: P,
+}
+
+#[derive(Debug)]
+pub(crate) struct Journal {
+    file: Flock<File>,
+}
+
+impl Journal {
+    pub(crate) fn create(folder: impl AsFd) -> io::Result<Journal> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        boot();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}{}-{number}", std::process::id());
+        let file = crate::state::file(folder, &name, OFlag::O_RDWR | OFlag::O_CREAT)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Ok(Journal { file }),
+            Err((_, errno)) => Err(errno.into()),
+        }
+    }
+
+    /// Before the first change: how to put everything back.
+    pub(crate) fn begin(&mut self, inverse: &Plan) -> io::Result<()> {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let json = serde_json::to_vec(&Record { time, boot: boot(), inverse })?;
+        let mut octets = vec![0; HEADER];
+        octets[0] = ACTIVE;
+        octets[4..12].copy_from_slice(&(json.len() as u64).to_le_bytes());
+        octets[12..].copy_from_slice(&crate::mac::crc32(&json).to_le_bytes());
+        octets.extend_from_slice(&json);
+        self.file.write_all_at(&octets, 0)
+    }
+
+    /// After the last one.
+    pub(crate) fn finish(&mut self, undone: bool) -> io::Result<()> {
+        self.file.write_all_at(&[if undone { UNDONE } else { DONE }], 0)
+    }
+
+    pub(crate) fn mark_undone(file: &File) -> io::Result<()> {
+        file.write_all_at(&[UNDONE], 0)
+    }
+
+    /// The entry of a journal, if it is whole and of this boot.
+    pub(crate) fn read(file: &File) -> Option<Entry> {
+        let mut octets = Vec::new();
+        let mut chunk = [0; 4096];
+        while let Ok(n @ 1..) = file.read_at(&mut chunk, octets.len() as u64) {
+            octets.extend_from_slice(&chunk[..n]);
+        }
+        let (header, rest) = octets.split_at_checked(HEADER)?;
+        let len = u64::from_le_bytes(header[4..12].try_into().ok()?);
+        let json = rest.get(..usize::try_from(len).ok()?)?;
+        if crate::mac::crc32(json).to_le_bytes() != header[12..16] {
+            return None;
+        }
+        let record: Record<Plan> = serde_json::from_slice(json).ok()?;
+        let state = header[0];
+        (record.boot == boot()).then_some(Entry { state, time: record.time, inverse: record.inverse })
+    }
+}
+
+/// The kernel's name for this boot (random(4)); it does not change, so it is read once.
+fn boot() -> String {
+    static BOOT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    let read = || std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+    BOOT.get_or_init(read).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Step;
+    use std::os::fd::OwnedFd;
+
+    fn folder(name: &str) -> (std::path::PathBuf, OwnedFd) {
+        let path = std::env::temp_dir().join(format!("xenvnet-journal-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        let folder = File::open(&path).unwrap().into();
+        (path, folder)
+    }
+
+    #[test]
+    fn a_record_is_read_back_whole_or_not_at_all() {
+        let (path, folder) = folder("whole");
+        let mut journal = Journal::create(&folder).unwrap();
+        assert!(Journal::read(&journal.file).is_none());
+        let plan = Plan::from_iter([Step::Up { link: "xenbr0".parse().unwrap() }]);
+        journal.begin(&plan).unwrap();
+        let entry = Journal::read(&journal.file).unwrap();
+        assert!(!entry.is_closed());
+        assert_eq!(entry.inverse, plan);
+        journal.finish(false).unwrap();
+        assert!(Journal::read(&journal.file).unwrap().is_closed());
+        journal.begin(&Plan::default()).unwrap();
+        assert!(Journal::read(&journal.file).unwrap().inverse.is_empty(), "a shorter record hides a longer one");
+        for cut in [3, HEADER as u64 + 2] {
+            journal.file.set_len(cut).unwrap();
+            assert!(Journal::read(&journal.file).is_none());
+        }
+        std::fs::remove_dir_all(path).unwrap();
+    }
+}

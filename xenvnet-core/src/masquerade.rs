@@ -1,0 +1,150 @@
+//! Guests of a private subnet speaking to the outside with an address of dom0's.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::ifname::IfName;
+use crate::plan::{Plan, Step, Table};
+use crate::snapshot::Snapshot;
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Source NAT of a subnet, IPv4 or IPv6, to the address of the interface that a packet leaves by.
+/// What stays within the subnet is left alone.
+///
+/// ```
+/// use xenvnet_core::Masquerade;
+/// let rule = Masquerade::new("10.98.98.0/24".parse().unwrap()).uplink("eth0".parse()?);
+/// assert_eq!(rule.to_string(), "10.98.98.0/24 via eth0");
+/// # Ok::<(), xenvnet_core::Error>(())
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[doc(alias = "MASQUERADE")]
+#[doc(alias = "snat")]
+pub struct Masquerade {
+    /// The addresses that are hidden.
+    pub subnet: IpNetwork,
+    /// Only packets that leave by this interface; without it, by any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<IfName>,
+}
+
+impl Masquerade {
+    /// For packets that leave by any interface.
+    ///
+    /// ```
+    /// assert_eq!(xenvnet_core::Masquerade::new("10.0.0.0/8".parse().unwrap()).uplink, None);
+    /// ```
+    pub fn new(subnet: IpNetwork) -> Masquerade {
+        Masquerade { subnet, uplink: None }
+    }
+
+    /// Only for packets that leave by this interface. It need not exist yet.
+    ///
+    /// ```
+    /// # use xenvnet_core::Masquerade;
+    /// assert!(Masquerade::new("10.0.0.0/8".parse().unwrap()).uplink("eth0".parse()?).uplink.is_some());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn uplink(mut self, uplink: IfName) -> Masquerade {
+        self.uplink = Some(uplink);
+        self
+    }
+
+    /// Whether the values can be meant.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for a subnet with host bits set, or a multicast one.
+    ///
+    /// ```
+    /// assert!(xenvnet_core::Masquerade::new("10.0.0.1/8".parse().unwrap()).validate().is_err());
+    /// ```
+    pub fn validate(&self) -> Result<()> {
+        let refuse =
+            |why: String| Error::cannot(ErrorKind::InvalidArgument, format!("masquerade {}", self.subnet), why);
+        if self.subnet.ip() != self.subnet.network() {
+            return Err(refuse("the subnet has host bits set".to_owned()).with_advice(format!(
+                "write {}/{}",
+                self.subnet.network(),
+                self.subnet.prefix()
+            )));
+        }
+        if self.subnet.ip().is_multicast() {
+            return Err(refuse("nothing is sent from multicast addresses".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Masquerade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.uplink {
+            Some(uplink) => write!(f, "{} via {uplink}", self.subnet),
+            None => write!(f, "{}", self.subnet),
+        }
+    }
+}
+
+impl FromStr for Masquerade {
+    type Err = Error;
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Masquerade> {
+        let (subnet, uplink) = match text.split_once(" via ") {
+            Some((subnet, uplink)) => (subnet, Some(uplink.parse()?)),
+            None => (text, None),
+        };
+        let subnet = subnet.parse().map_err(|_| {
+            Error::invalid(
+                ErrorKind::Parse,
+                format!("\"{}\" is no subnet: ADDRESS/PREFIX is wanted", subnet.escape_debug()),
+            )
+            .at(0)
+        })?;
+        Ok(Masquerade { subnet, uplink })
+    }
+}
+
+impl Masquerade {
+    pub(crate) fn plan_add(&self, now: &Snapshot) -> Result<Plan> {
+        self.validate()?;
+        if now.masquerades.contains(self) {
+            return Ok(Plan::default());
+        }
+        let table = now.nat.is_none().then_some(Step::AddTable { table: Table::Nat });
+        Ok(table.into_iter().chain([Step::AddMasquerade { masquerade: self.clone() }]).collect())
+    }
+
+    pub(crate) fn plan_delete(&self, now: &Snapshot) -> Result<Plan> {
+        self.validate()?;
+        if !now.masquerades.contains(self) {
+            return Ok(Plan::default());
+        }
+        let plan = Plan::from_iter([Step::DeleteMasquerade { masquerade: self.clone() }]);
+        let table = step_delete_table(&now.after(&plan));
+        Ok(plan.then(table.into_iter().collect()))
+    }
+}
+
+/// The table goes with the last thing in it.
+pub(crate) fn step_delete_table(now: &Snapshot) -> Option<Step> {
+    (now.nat.is_some() && now.masquerades.is_empty() && now.networks.is_empty())
+        .then_some(Step::DeleteTable { table: Table::Nat })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printing_and_parsing_agree() {
+        for text in ["10.98.98.0/24", "10.0.0.0/8 via eth0", "2001:db8::/32", "fd00::/8 via x via y"] {
+            match text.parse::<Masquerade>() {
+                Ok(rule) => assert_eq!(rule.to_string(), text),
+                Err(error) => assert!(text.contains("x via y"), "{error}"),
+            }
+        }
+        assert_eq!("10.0.0.0/33".parse::<Masquerade>().unwrap_err().kind(), ErrorKind::Parse);
+    }
+}

@@ -1,0 +1,64 @@
+//! Addresses of dom0 (linux/if_addr.h).
+
+use super::attributes::{Reader, Value, Writer};
+use super::{CREATE_NEW, Request};
+use ipnetwork::IpNetwork;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{AddressFlags, AddressHeaderFlags, AddressMessage};
+use nix::libc;
+use rtnetlink::AddressMessageBuilder;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Family, prefix length, flags, scope, index: struct ifaddrmsg.
+const HEADER: usize = 8;
+
+/// To be dumped: the addresses of one link, or of all.
+pub(crate) fn all(index: Option<u32>) -> Request {
+    let mut header = [0; HEADER];
+    header[4..8].copy_from_slice(&index.unwrap_or(0).to_ne_bytes());
+    Request { kind: libc::RTM_GETADDR, flags: 0, body: Writer::after(&header).finish() }
+}
+
+/// The index of the link, and the address with its prefix length.
+pub(crate) fn parse(body: &[u8]) -> Option<(u32, IpNetwork)> {
+    let prefix = *body.get(1)?;
+    let index = u32::from_ne_bytes(body.get(4..8)?.try_into().ok()?);
+    let attributes = Reader::after(body, HEADER);
+    // On point-to-point links `address` is the peer's.
+    let address = attributes.find(libc::IFA_LOCAL).or(attributes.find(libc::IFA_ADDRESS))?;
+    Some((index, IpNetwork::new(ip(address)?, prefix).ok()?))
+}
+
+/// An IP address by its length.
+pub(crate) fn ip(value: Value<'_>) -> Option<IpAddr> {
+    match value.0.len() {
+        4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(value.0).ok()?).into()),
+        16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(value.0).ok()?).into()),
+        _ => None,
+    }
+}
+
+fn message(index: u32, address: IpNetwork) -> AddressMessage {
+    match address {
+        IpNetwork::V4(net) => {
+            AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(net.ip(), net.prefix()).build()
+        }
+        IpNetwork::V6(net) => {
+            let mut message =
+                AddressMessageBuilder::<Ipv6Addr>::new().index(index).address(net.ip(), net.prefix()).build();
+            // The bridge is ours and new: nobody can have the address, and waiting for duplicates
+            // would leave it unusable for a second.
+            message.header.flags = AddressHeaderFlags::Nodad;
+            message.attributes.push(netlink_packet_route::address::AddressAttribute::Flags(AddressFlags::Nodad));
+            message
+        }
+    }
+}
+
+pub(crate) fn add(index: u32, address: IpNetwork) -> Request {
+    Request::route(RouteNetlinkMessage::NewAddress(message(index, address)), CREATE_NEW)
+}
+
+pub(crate) fn delete(index: u32, address: IpNetwork) -> Request {
+    Request::route(RouteNetlinkMessage::DelAddress(message(index, address)), 0)
+}

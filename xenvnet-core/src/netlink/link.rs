@@ -1,0 +1,208 @@
+//! Links: requests that change them, and what the kernel says of them (linux/if_link.h).
+
+use super::attributes::{Reader, Writer};
+use super::{CREATE_NEW, Request};
+use crate::ifname::IfName;
+use crate::mac::MacAddr;
+use crate::plan::LinkSettings;
+use crate::snapshot::{BridgeState, Link, PortState};
+use netlink_packet_core::DefaultNla;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InfoBridge, InfoBridgePort, InfoData, InfoKind,
+    InfoPortData, InfoPortKind, LinkAttribute, LinkMessage,
+};
+use nix::libc;
+use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec};
+
+/// Family, padding, type, index, flags, mask: struct ifinfomsg.
+const HEADER: usize = 16;
+const NEWLINK: u16 = libc::RTM_NEWLINK;
+const GETLINK: u16 = libc::RTM_GETLINK;
+
+/// What is there under a name.
+pub(crate) fn get(name: IfName) -> Request {
+    let mut body = Writer::after(&[0; HEADER]);
+    body.text(libc::IFLA_IFNAME, name.as_str());
+    Request { kind: GETLINK, flags: 0, body: body.finish() }
+}
+
+/// What is there under an index.
+pub(crate) fn get_index(index: u32) -> Request {
+    let mut header = [0; HEADER];
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    Request { kind: GETLINK, flags: 0, body: header.to_vec() }
+}
+
+/// To be dumped: all links, or the ports of one bridge.
+pub(crate) fn all(ports_of: Option<u32>) -> Request {
+    let mut body = Writer::after(&[0; HEADER]);
+    if let Some(bridge) = ports_of {
+        body.bytes(libc::IFLA_MASTER, &bridge.to_ne_bytes());
+    }
+    Request { kind: GETLINK, flags: 0, body: body.finish() }
+}
+
+/// A link as the kernel numbers it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) link: Link,
+    /// The index of what it is a port of.
+    pub(crate) master: Option<u32>,
+}
+
+/// Reads a link; `None` for one whose name this library has no type for.
+pub(crate) fn parse(kind: u16, body: &[u8]) -> Option<Seen> {
+    if kind != NEWLINK {
+        return None;
+    }
+    let index = u32::from_ne_bytes(body.get(4..8)?.try_into().ok()?);
+    let flags = u32::from_ne_bytes(body.get(8..12)?.try_into().ok()?);
+    let attributes = Reader::after(body, HEADER);
+    let name = IfName::new(attributes.find(libc::IFLA_IFNAME)?.text()?).ok()?;
+    let info = attributes.nested(libc::IFLA_LINKINFO);
+    let is = |kind: u16| info.find(kind).and_then(|value| value.text()) == Some("bridge");
+    let (bridge, port) = (info.nested(INFO_DATA), info.nested(INFO_SLAVE_DATA));
+    let on = |reader: Reader<'_>, kind: u16| reader.find(kind).and_then(|value| value.u8()).map(|value| value != 0);
+    let inet6 = attributes.nested(libc::IFLA_AF_SPEC).nested(libc::AF_INET6 as u16);
+    let link = Link {
+        mac: attributes.find(libc::IFLA_ADDRESS).and_then(|value| Some(MacAddr::new(value.0.try_into().ok()?))),
+        mtu: attributes.find(libc::IFLA_MTU)?.u32()?,
+        up: flags & libc::IFF_UP as u32 != 0,
+        group: attributes.find(libc::IFLA_GROUP).and_then(|value| value.u32()).unwrap_or(0),
+        alias: attributes.find(libc::IFLA_IFALIAS).and_then(|value| value.text()).unwrap_or_default().to_owned(),
+        auto_link_local: inet6.find(INET6_ADDR_GEN_MODE).and_then(|value| value.u8()).map(|mode| mode != ADDR_GEN_NONE),
+        bridge: is(INFO_KIND).then(|| BridgeState {
+            stp: bridge.find(BR_STP_STATE).and_then(|value| value.u32()).unwrap_or(0) != 0,
+            forward_delay: bridge.find(BR_FORWARD_DELAY).and_then(|value| value.u32()).unwrap_or(0),
+        }),
+        port: is(INFO_SLAVE_KIND).then(|| PortState {
+            learning: on(port, BRPORT_LEARNING).unwrap_or(true),
+            isolated: on(port, BRPORT_ISOLATED).unwrap_or(false),
+            locked: on(port, BRPORT_LOCKED),
+        }),
+        ..Link::new(index, name)
+    };
+    Some(Seen {
+        link,
+        master: attributes.find(libc::IFLA_MASTER).and_then(|value| value.u32()).filter(|index| *index != 0),
+    })
+}
+
+// linux/if_link.h
+const INFO_KIND: u16 = 1;
+const INFO_DATA: u16 = 2;
+const INFO_SLAVE_KIND: u16 = 4;
+const INFO_SLAVE_DATA: u16 = 5;
+const BR_FORWARD_DELAY: u16 = 1;
+const BR_STP_STATE: u16 = 5;
+const BRPORT_LEARNING: u16 = 8;
+const BRPORT_ISOLATED: u16 = 33;
+const BRPORT_LOCKED: u16 = 39;
+const INET6_ADDR_GEN_MODE: u16 = 8;
+const ADDR_GEN_NONE: u8 = 1;
+
+fn of(index: u32) -> LinkMessageBuilder<LinkUnspec> {
+    LinkUnspec::new_with_index(index)
+}
+
+fn set(message: LinkMessage) -> Request {
+    Request::route(RouteNetlinkMessage::SetLink(message), 0)
+}
+
+fn change(message: LinkMessage) -> Request {
+    Request::route(RouteNetlinkMessage::NewLink(message), 0)
+}
+
+fn auto_link_local(on: bool) -> LinkAttribute {
+    let mode = if on { In6AddrGenMode::Eui64 } else { In6AddrGenMode::None };
+    LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(mode)])])
+}
+
+/// The kernel sets the delay before it starts or stops the protocol, and refuses a delay that the
+/// protocol of that moment does not allow: so they go in two messages, and this is the order.
+fn bridge_state(state: BridgeState) -> [InfoBridge; 2] {
+    let stp = if state.stp { BridgeStpState::KernelStp } else { BridgeStpState::Disabled };
+    [InfoBridge::StpState(stp), InfoBridge::ForwardDelay(state.forward_delay)]
+}
+
+/// A new bridge, down. Without an address of its own making, that is said in a second message: the
+/// kernel takes no per-family settings with a link that it does not have yet.
+pub(crate) fn add_bridge(
+    name: IfName,
+    mac: MacAddr,
+    mtu: Option<u32>,
+    state: BridgeState,
+    link_local: bool,
+) -> Vec<Request> {
+    let mut message = LinkBridge::new(name.as_str()).down().address(mac.octets().to_vec());
+    if let Some(mtu) = mtu {
+        message = message.mtu(mtu);
+    }
+    for info in bridge_state(state) {
+        message = message.append_info_data(info);
+    }
+    let add = Request::route(RouteNetlinkMessage::NewLink(message.build()), CREATE_NEW);
+    let silent = LinkUnspec::new_with_name(name.as_str()).append_extra_attribute(auto_link_local(false));
+    std::iter::once(add).chain((!link_local).then(|| set(silent.build()))).collect()
+}
+
+pub(crate) fn delete(index: u32) -> Request {
+    Request::route(RouteNetlinkMessage::DelLink(of(index).build()), 0)
+}
+
+pub(crate) fn set_bridge(index: u32, state: BridgeState) -> Vec<Request> {
+    bridge_state(state)
+        .into_iter()
+        .map(|info| {
+            let message = LinkMessageBuilder::<LinkUnspec>::new_with_info_kind(InfoKind::Bridge).index(index);
+            change(message.set_info_data(InfoData::Bridge(vec![info])).build())
+        })
+        .collect()
+}
+
+pub(crate) fn rename(index: u32, to: IfName) -> Request {
+    set(of(index).name(to.as_str()).build())
+}
+
+pub(crate) fn set_up(index: u32, up: bool) -> Request {
+    set(if up { of(index).up() } else { of(index).down() }.build())
+}
+
+pub(crate) fn set_settings(index: u32, to: &LinkSettings) -> Request {
+    let mut message = of(index);
+    if let Some(mac) = to.mac {
+        message = message.address(mac.octets().to_vec());
+    }
+    if let Some(mtu) = to.mtu {
+        message = message.mtu(mtu);
+    }
+    if let Some(group) = to.group {
+        message = message.link_group(group);
+    }
+    if let Some(on) = to.auto_link_local {
+        message = message.append_extra_attribute(auto_link_local(on));
+    }
+    match to.alias.as_deref() {
+        None => {}
+        // Only a value of no length at all takes an alias away.
+        Some("") => {
+            message =
+                message.append_extra_attribute(LinkAttribute::Other(DefaultNla::new(libc::IFLA_IFALIAS, Vec::new())));
+        }
+        Some(alias) => message = message.alias(alias),
+    }
+    set(message.build())
+}
+
+pub(crate) fn set_master(index: u32, bridge: Option<u32>) -> Request {
+    set(of(index).controller(bridge.unwrap_or(0)).build())
+}
+
+/// The kernel refuses port flags in the message that enslaves.
+pub(crate) fn set_port(index: u32, to: PortState) -> Request {
+    let mut flags = vec![InfoBridgePort::Learning(to.learning), InfoBridgePort::Isolated(to.isolated)];
+    flags.extend(to.locked.map(InfoBridgePort::Locked));
+    let message = of(index).set_port_kind(InfoPortKind::Bridge).set_port_data(InfoPortData::BridgePort(flags));
+    change(message.build())
+}

@@ -1,0 +1,39 @@
+//! The netlink edge: everything that knows a byte of the kernel's protocols.
+//!
+//! Requests of rtnetlink are built with `rtnetlink`'s and `netlink-packet-route`'s types; requests
+//! of nf_tables and all replies go through [`attributes`], a writer and a reader of our own.
+//! Replies are read tolerantly: one interface with an attribute that nobody has heard of must not
+//! make a host unreadable.
+
+pub(crate) mod address;
+pub(crate) mod attributes;
+pub(crate) mod channel;
+pub(crate) mod link;
+pub(crate) mod neighbour;
+pub(crate) mod nf;
+pub(crate) mod route;
+pub mod transport;
+
+use nix::libc;
+
+/// One message that asks something of the kernel. `NLM_F_REQUEST` goes without saying.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) kind: u16,
+    pub(crate) flags: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    /// A request of rtnetlink, from the types of `netlink-packet-route`.
+    pub(crate) fn route(message: netlink_packet_route::RouteNetlinkMessage, flags: u16) -> Request {
+        use netlink_packet_core::NetlinkSerializable;
+        let mut body = vec![0; message.buffer_len()];
+        message.serialize(&mut body);
+        Request { kind: message.message_type(), flags, body }
+    }
+}
+
+pub(crate) const CREATE: u16 = (libc::NLM_F_CREATE) as u16;
+pub(crate) const CREATE_NEW: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
+pub(crate) const DUMP: u16 = libc::NLM_F_DUMP as u16;

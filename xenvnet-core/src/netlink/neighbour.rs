@@ -1,0 +1,58 @@
+//! MAC addresses pinned to bridge ports: entries of the forwarding database (linux/neighbour.h).
+
+use super::attributes::Writer;
+use super::{CREATE_NEW, Request};
+use crate::mac::MacAddr;
+use netlink_packet_route::neighbour::{
+    NeighbourAttribute, NeighbourFlags, NeighbourHeader, NeighbourMessage, NeighbourState,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::libc;
+
+/// Family, padding, index, state, flags, type: struct ndmsg.
+const HEADER: usize = 12;
+const NUD_PERMANENT: u16 = 0x80;
+const NUD_NOARP: u16 = 0x40;
+
+fn message(port: u32, mac: MacAddr) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header = NeighbourHeader {
+        family: AddressFamily::Bridge,
+        ifindex: port,
+        // Static: never ages. Sticky: not taken over by a port that sees the address.
+        state: NeighbourState::Noarp,
+        flags: NeighbourFlags::Controller | NeighbourFlags::Sticky,
+        ..NeighbourHeader::default()
+    };
+    message.attributes = vec![NeighbourAttribute::LinkLayerAddress(mac.octets().to_vec())];
+    message
+}
+
+/// Refused with `EEXIST` where the address is known on any port, learned or pinned.
+pub(crate) fn pin(port: u32, mac: MacAddr) -> Request {
+    Request::route(RouteNetlinkMessage::NewNeighbour(message(port, mac)), CREATE_NEW)
+}
+
+pub(crate) fn unpin(port: u32, mac: MacAddr) -> Request {
+    Request::route(RouteNetlinkMessage::DelNeighbour(message(port, mac)), 0)
+}
+
+/// Where a bridge thinks that an address is.
+pub(crate) fn get(bridge: u32, mac: MacAddr) -> Request {
+    let mut header = [0; HEADER];
+    header[0] = libc::AF_BRIDGE as u8;
+    let mut body = Writer::after(&header);
+    body.bytes(NDA_LLADDR, &mac.octets());
+    body.bytes(NDA_MASTER, &bridge.to_ne_bytes());
+    Request { kind: libc::RTM_GETNEIGH, flags: 0, body: body.finish() }
+}
+
+const NDA_LLADDR: u16 = 2;
+const NDA_MASTER: u16 = 9;
+
+/// The index of the port, and whether the entry was learned and will age away.
+pub(crate) fn parse(body: &[u8]) -> Option<(u32, bool)> {
+    let index = u32::from_ne_bytes(body.get(4..8)?.try_into().ok()?);
+    let state = u16::from_ne_bytes(body.get(8..10)?.try_into().ok()?);
+    Some((index, state & (NUD_PERMANENT | NUD_NOARP) == 0))
+}

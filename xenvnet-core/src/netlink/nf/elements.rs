@@ -1,0 +1,300 @@
+//! Set elements: the facts of a lock, drop counters, networks that run.
+
+use super::ruleset::{GUARDED, NETWORKS, OWN_DHCP, OWN_IP4, OWN_IP4NET, OWN_IP6, OWN_IP6NET, OWN_MAC, dropped};
+use super::{HEADER, comment, drop_sets, key_of, message, read_user_text};
+use crate::antispoof::{Fact, Lock};
+use crate::drops::{DropReason, Drops};
+use crate::guard::Guard;
+use crate::ifname::IfName;
+use crate::mac::MacAddr;
+use crate::netlink::attributes::{Reader, Writer};
+use crate::netlink::{CREATE, Request};
+use crate::plan::Table;
+use ipnetwork::{Ipv4Network, Ipv6Network};
+use nix::libc;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An element as bytes: its key, the end of its range, its comment.
+#[derive(Default)]
+struct Element {
+    key: Vec<u8>,
+    end: Option<Vec<u8>>,
+    comment: Option<String>,
+}
+
+/// Adds or deletes elements of one set, many in one message.
+fn change(table: Table, what: i32, set: &str, elements: &[Element]) -> Request {
+    message(table, what, if what == libc::NFT_MSG_NEWSETELEM { CREATE } else { 0 }, |body| {
+        body.text(2, set);
+        body.nested(3, |list| elements.iter().for_each(|element| write(list, element)));
+    })
+}
+
+fn write(list: &mut Writer, element: &Element) {
+    list.nested(1, |body| {
+        body.nested(1, |key| {
+            key.bytes(1, &element.key);
+        });
+        if let Some(end) = &element.end {
+            body.nested(10, |key| {
+                key.bytes(1, end);
+            });
+        }
+        if let Some(text) = &element.comment {
+            body.bytes(6, &comment(text));
+        }
+    });
+}
+
+fn get(table: Table, set: &str, name: IfName) -> Request {
+    change(table, libc::NFT_MSG_GETSETELEM, set, &[Element { key: key_of(name), ..Element::default() }])
+}
+
+fn get_all(table: Table, set: &str) -> Request {
+    message(table, libc::NFT_MSG_GETSETELEM, 0, |body| {
+        body.text(2, set);
+    })
+}
+
+/// The elements of an answer: key, end, userdata, packets and octets of a counter.
+struct Seen<'a> {
+    key: &'a [u8],
+    end: Option<&'a [u8]>,
+    userdata: &'a [u8],
+    counter: Option<(u64, u64)>,
+}
+
+fn elements(body: &[u8]) -> impl Iterator<Item = Seen<'_>> {
+    Reader::after(body, HEADER).nested(3).filter_map(|(_, element)| {
+        let element = element.nested();
+        let counter = |kind: u16| {
+            let expression = element.nested(kind);
+            let expression = if kind == 11 { expression.nested(1) } else { expression };
+            (expression.find(1)?.text()? == "counter").then_some(())?;
+            let data = expression.nested(2);
+            Some((data.find(2)?.be64()?, data.find(1)?.be64()?))
+        };
+        Some(Seen {
+            key: element.nested(1).find(1)?.0,
+            end: element.nested(10).find(1).map(|value| value.0),
+            userdata: element.find(6).map_or(&[], |value| value.0),
+            counter: counter(7).or_else(|| counter(11)),
+        })
+    })
+}
+
+fn name_of(key: &[u8]) -> Option<IfName> {
+    let name = key.get(..IfName::SIZE)?;
+    let end = name.iter().position(|b| *b == 0)?;
+    IfName::new(std::str::from_utf8(&name[..end]).ok()?).ok()
+}
+
+/// The key of a fact: fields padded to four octets.
+fn fact_key(vif: IfName, mac: MacAddr, ip: &[u8]) -> Vec<u8> {
+    [&vif.padded()[..], &mac.octets(), &[0, 0], ip].concat()
+}
+
+fn fact_element(vif: IfName, fact: &Fact) -> (&'static str, Element) {
+    let one = |mac, ip: &[u8]| Element { key: fact_key(vif, mac, ip), ..Element::default() };
+    let range = |mac, from: &[u8], to: &[u8]| Element { end: Some(fact_key(vif, mac, to)), ..one(mac, from) };
+    match *fact {
+        Fact::Mac(mac) => (OWN_MAC, one(mac, &[])),
+        Fact::Dhcp(mac) => (OWN_DHCP, one(mac, &[])),
+        Fact::Ip4(mac, ip) => (OWN_IP4, one(mac, &ip.octets())),
+        Fact::Ip4Net(mac, net) => (OWN_IP4NET, range(mac, &net.network().octets(), &net.broadcast().octets())),
+        Fact::Ip6(mac, ip) => (OWN_IP6, one(mac, &ip.octets())),
+        Fact::Ip6Net(mac, net) => (OWN_IP6NET, range(mac, &net.network().octets(), &net.broadcast().octets())),
+    }
+}
+
+/// Reads a fact back from a set's element.
+fn parse_fact(set: &str, seen: &Seen<'_>) -> Option<(IfName, Fact)> {
+    let vif = name_of(seen.key)?;
+    let mac = MacAddr::new(seen.key.get(16..22)?.try_into().ok()?);
+    let ip4 = |key: &[u8]| Some(u32::from_be_bytes(key.get(24..28)?.try_into().ok()?));
+    let ip6 = |key: &[u8]| Some(u128::from_be_bytes(key.get(24..40)?.try_into().ok()?));
+    let fact = match set {
+        OWN_MAC => Fact::Mac(mac),
+        OWN_DHCP => Fact::Dhcp(mac),
+        OWN_IP4 => Fact::Ip4(mac, ip4(seen.key)?.into()),
+        OWN_IP6 => Fact::Ip6(mac, ip6(seen.key)?.into()),
+        OWN_IP4NET => {
+            let (from, to) = (ip4(seen.key)?, ip4(seen.end?)?);
+            Fact::Ip4Net(mac, Ipv4Network::new_checked(from.into(), (from ^ to).leading_zeros() as u8)?)
+        }
+        OWN_IP6NET => {
+            let (from, to) = (ip6(seen.key)?, ip6(seen.end?)?);
+            Fact::Ip6Net(mac, Ipv6Network::new_checked(from.into(), (from ^ to).leading_zeros() as u8)?)
+        }
+        _ => return None,
+    };
+    Some((vif, fact))
+}
+
+pub(crate) const FACT_SETS: [&str; 6] = [OWN_MAC, OWN_DHCP, OWN_IP4, OWN_IP4NET, OWN_IP6, OWN_IP6NET];
+
+/// Locks and drop counters.
+pub(crate) mod guard {
+    use super::*;
+
+    /// The requests that tell the lock and the drops of one interface.
+    pub(crate) fn get_one(vif: IfName) -> Vec<Request> {
+        let sets = std::iter::once(GUARDED).chain(drop_sets().map(|(_, set)| set));
+        sets.map(|set| get(Table::Filter, set, vif)).collect()
+    }
+
+    /// The dump that tells all locks.
+    pub(crate) fn get_every() -> Request {
+        get_all(Table::Filter, GUARDED)
+    }
+
+    /// The dumps that tell all drops.
+    pub(crate) fn get_drops() -> impl Iterator<Item = (DropReason, Request)> {
+        drop_sets().map(|(reason, set)| (reason, get_all(Table::Filter, set)))
+    }
+
+    /// The dumps of the sets that hold the facts of locks.
+    pub(crate) fn get_facts() -> Vec<(&'static str, Request)> {
+        FACT_SETS.into_iter().map(|set| (set, get_all(Table::Filter, set))).collect()
+    }
+
+    /// What turns one lock into another: only the difference is touched, and the element that
+    /// guards is changed with it in the same transaction.
+    pub(crate) fn change_lock(vif: IfName, from: Option<&Guard>, to: Option<&Guard>) -> Vec<Request> {
+        let facts = |guard: Option<&Guard>| guard.map(|guard| guard.lock.facts()).unwrap_or_default();
+        let (old, new) = (facts(from), facts(to));
+        let mut requests = Vec::new();
+        let guarded = |comment: Option<String>| [Element { key: key_of(vif), comment, end: None }];
+        // A comment cannot be changed in place. Between the two the interface is not guarded, but
+        // no packet sees that: the transaction becomes visible as a whole.
+        if from.is_some() {
+            requests.push(change(Table::Filter, libc::NFT_MSG_DELSETELEM, GUARDED, &guarded(None)));
+        }
+        requests.extend(by_set(vif, old.difference(&new), libc::NFT_MSG_DELSETELEM));
+        requests.extend(by_set(vif, new.difference(&old), libc::NFT_MSG_NEWSETELEM));
+        if let Some(to) = to {
+            requests.push(change(Table::Filter, libc::NFT_MSG_NEWSETELEM, GUARDED, &guarded(Some(to.comment()))));
+        }
+        requests
+    }
+
+    fn by_set<'a>(vif: IfName, facts: impl Iterator<Item = &'a Fact>, what: i32) -> Vec<Request> {
+        let mut sets: BTreeMap<&'static str, Vec<Element>> = BTreeMap::new();
+        for fact in facts {
+            let (set, element) = fact_element(vif, fact);
+            sets.entry(set).or_default().push(element);
+        }
+        // An attribute's length is 16 bits: elements of a long lock go in several messages.
+        let parts = sets.iter().flat_map(|(set, elements)| elements.chunks(256).map(move |part| (set, part)));
+        parts.map(|(set, part)| change(Table::Filter, what, set, part)).collect()
+    }
+
+    pub(crate) fn forget_drops(vif: IfName, reasons: &[DropReason]) -> Vec<Request> {
+        let element = || [Element { key: key_of(vif), ..Element::default() }];
+        let delete =
+            |reason: &DropReason| change(Table::Filter, libc::NFT_MSG_DELSETELEM, dropped(*reason), &element());
+        reasons.iter().map(delete).collect()
+    }
+}
+
+/// Locks as they are read: by their comments first, and where one is too long, by the facts.
+#[derive(Default)]
+pub(crate) struct Locks {
+    read: BTreeMap<IfName, Guard>,
+    /// Those whose comment says to look at the sets, with the index of their interface.
+    long: BTreeMap<IfName, u32>,
+    facts: BTreeMap<IfName, BTreeSet<Fact>>,
+}
+
+impl Locks {
+    /// Takes an answer with elements of the set of guarded interfaces.
+    pub(crate) fn read_guard(&mut self, body: &[u8]) {
+        for seen in elements(body) {
+            let Some(vif) = name_of(seen.key) else { continue };
+            match read_user_text(0, seen.userdata).and_then(Guard::parse_comment) {
+                Some((device, Some(lock))) => drop(self.read.insert(vif, Guard::new(device, lock))),
+                Some((device, None)) => drop(self.long.insert(vif, device)),
+                // Put there by somebody else's hand: guarded all the same, by what the sets say.
+                None => drop(self.long.insert(vif, 0)),
+            }
+        }
+    }
+
+    /// Whether the sets of facts have to be read too.
+    pub(crate) fn wants_facts(&self) -> bool {
+        !self.long.is_empty()
+    }
+
+    /// Takes an answer with elements of a set of facts.
+    pub(crate) fn read_facts(&mut self, set: &str, body: &[u8]) {
+        for (vif, fact) in elements(body).filter_map(|seen| parse_fact(set, &seen)) {
+            if self.long.contains_key(&vif) {
+                self.facts.entry(vif).or_default().insert(fact);
+            }
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> BTreeMap<IfName, Guard> {
+        for (vif, device) in self.long {
+            let facts = self.facts.remove(&vif).unwrap_or_default();
+            self.read.insert(vif, Guard::new(device, Lock::from_facts(&facts)));
+        }
+        self.read
+    }
+}
+
+/// Drop counters in an answer.
+pub(crate) fn parse_drops(reason: DropReason, body: &[u8]) -> Vec<Drops> {
+    let drops = elements(body).filter_map(|seen| {
+        let (frames, octets) = seen.counter.unwrap_or_default();
+        Some(Drops::new(name_of(seen.key)?, reason, frames, octets))
+    });
+    drops.collect()
+}
+
+/// Networks that run.
+pub(crate) mod networks {
+    use super::*;
+    use crate::network::NetworkRecord;
+
+    pub(crate) fn get_one(bridge: IfName) -> Request {
+        get(Table::Nat, NETWORKS, bridge)
+    }
+
+    pub(crate) fn get_every() -> Request {
+        get_all(Table::Nat, NETWORKS)
+    }
+
+    pub(crate) fn add(record: &NetworkRecord) -> Request {
+        let element = Element { key: key_of(record.network.bridge_name()), end: None, comment: Some(record.comment()) };
+        change(Table::Nat, libc::NFT_MSG_NEWSETELEM, NETWORKS, &[element])
+    }
+
+    pub(crate) fn delete(record: &NetworkRecord) -> Request {
+        let element = Element { key: key_of(record.network.bridge_name()), ..Element::default() };
+        change(Table::Nat, libc::NFT_MSG_DELSETELEM, NETWORKS, &[element])
+    }
+
+    pub(crate) fn parse(body: &[u8]) -> Vec<NetworkRecord> {
+        elements(body).filter_map(|seen| NetworkRecord::parse_comment(read_user_text(0, seen.userdata)?)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::antispoof::tests::locks;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn facts_are_read_back_from_their_elements(lock in locks()) {
+            let vif: IfName = "vif1.0".parse().unwrap();
+            for fact in Lock::from(lock).facts() {
+                let (set, element) = fact_element(vif, &fact);
+                let seen = Seen { key: &element.key, end: element.end.as_deref(), userdata: &[], counter: None };
+                prop_assert_eq!(parse_fact(set, &seen), Some((vif, fact)));
+            }
+        }
+    }
+}

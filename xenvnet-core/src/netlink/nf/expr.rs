@@ -1,0 +1,280 @@
+//! Rules of nf_tables, expression by expression (linux/netfilter/nf_tables.h).
+//!
+//! The order of expressions is the one that nft(8) writes, and a rule that reads a network header
+//! checks the EtherType first even where its chain is reached by that type alone: `nft list
+//! ruleset` then shows `ip saddr`, not `@nh,96,32`.
+
+use crate::netlink::attributes::Writer;
+use nix::libc;
+
+/// The header that an offset counts from.
+#[derive(Clone, Copy)]
+pub(crate) enum Base {
+    Link = 0,
+    Network = 1,
+    Transport = 2,
+}
+
+/// A part of a packet that a rule reads: base, offset and length in octets.
+pub(crate) type Place = (Base, u32, u32);
+
+pub(crate) const ETHER_SADDR: Place = (Base::Link, 6, 6);
+const ETHER_TYPE: Place = (Base::Link, 12, 2);
+pub(crate) const ARP_SADDR_ETHER: Place = (Base::Network, 8, 6);
+pub(crate) const ARP_SADDR_IP: Place = (Base::Network, 14, 4);
+pub(crate) const ARP_DADDR_IP: Place = (Base::Network, 24, 4);
+pub(crate) const IP_SADDR: Place = (Base::Network, 12, 4);
+pub(crate) const IP_DADDR: Place = (Base::Network, 16, 4);
+pub(crate) const IP6_SADDR: Place = (Base::Network, 8, 16);
+
+/// Where a packet goes on.
+#[derive(Clone, Copy)]
+pub(crate) enum Verdict {
+    Accept,
+    Drop,
+    Return,
+    Jump(&'static str),
+    Goto(&'static str),
+}
+
+impl Verdict {
+    fn code(self) -> i32 {
+        match self {
+            Verdict::Drop => libc::NF_DROP,
+            Verdict::Accept => libc::NF_ACCEPT,
+            Verdict::Jump(_) => libc::NFT_JUMP,
+            Verdict::Goto(_) => libc::NFT_GOTO,
+            Verdict::Return => libc::NFT_RETURN,
+        }
+    }
+
+    /// As the data of an expression or of a map's element.
+    pub(crate) fn write(self, writer: &mut Writer) {
+        writer.nested(2, |verdict| {
+            verdict.be32(1, self.code() as u32);
+            if let Verdict::Jump(chain) | Verdict::Goto(chain) = self {
+                verdict.text(2, chain);
+            }
+        });
+    }
+}
+
+/// Comparisons.
+#[derive(Clone, Copy)]
+pub(crate) enum Is {
+    Equal = 0,
+    Unequal = 1,
+    Less = 2,
+}
+
+/// A rule under construction: what it matches, from left to right, and what it does.
+#[derive(Clone, Default)]
+pub(crate) struct Rule {
+    expressions: Writer,
+    comment: Option<String>,
+}
+
+/// The first of the 4-octet registers; a longer value takes the ones after it too.
+const REGISTER: u32 = libc::NFT_REG32_00 as u32;
+/// An interface name takes four of them.
+const NAME_REGISTERS: u32 = 4;
+
+impl Rule {
+    pub(crate) fn new() -> Rule {
+        Rule::default()
+    }
+
+    /// With a comment in the listing, by which the rule is found again.
+    pub(crate) fn comment(mut self, text: String) -> Rule {
+        self.comment = Some(text);
+        self
+    }
+
+    fn add(mut self, name: &str, data: impl FnOnce(&mut Writer)) -> Rule {
+        self.expressions.nested(1, |element| {
+            element.text(1, name).nested(2, data);
+        });
+        self
+    }
+
+    fn load(self, (base, offset, len): Place, register: u32) -> Rule {
+        self.add("payload", |data| {
+            data.be32(1, register).be32(2, base as u32).be32(3, offset).be32(4, len);
+        })
+    }
+
+    fn load_meta(self, key: i32, register: u32) -> Rule {
+        self.add("meta", |data| {
+            data.be32(1, register).be32(2, key as u32);
+        })
+    }
+
+    fn compare(self, is: Is, value: &[u8]) -> Rule {
+        self.add("cmp", |data| {
+            data.be32(1, REGISTER).be32(2, is as u32).nested(3, |data| {
+                data.bytes(1, value);
+            });
+        })
+    }
+
+    fn mask(self, mask: &[u8]) -> Rule {
+        self.add("bitwise", |data| {
+            data.be32(1, REGISTER).be32(2, REGISTER).be32(3, mask.len() as u32);
+            data.nested(4, |value| {
+                value.bytes(1, mask);
+            });
+            data.nested(5, |value| {
+                value.bytes(1, &vec![0; mask.len()]);
+            });
+        })
+    }
+
+    /// A part of the packet compared.
+    pub(crate) fn at(self, place: Place, is: Is, value: &[u8]) -> Rule {
+        self.load(place, REGISTER).compare(is, value)
+    }
+
+    /// Some bits of a part of the packet compared.
+    pub(crate) fn bits(self, place: Place, mask: &[u8], is: Is, value: &[u8]) -> Rule {
+        self.load(place, REGISTER).mask(mask).compare(is, value)
+    }
+
+    /// A part of the packet between two values.
+    pub(crate) fn between(self, place: Place, from: &[u8], to: &[u8]) -> Rule {
+        self.load(place, REGISTER).add("range", |data| {
+            data.be32(1, REGISTER).be32(2, 0);
+            data.nested(3, |value| {
+                value.bytes(1, from);
+            });
+            data.nested(4, |value| {
+                value.bytes(1, to);
+            });
+        })
+    }
+
+    pub(crate) fn ether_type(self, value: u16) -> Rule {
+        self.at(ETHER_TYPE, Is::Equal, &value.to_be_bytes())
+    }
+
+    /// The transport protocol, whatever headers come before it. Does not match where the kernel
+    /// could not find the transport header.
+    pub(crate) fn l4proto(self, is: Is, protocol: u8) -> Rule {
+        self.load_meta(libc::NFT_META_L4PROTO, REGISTER).compare(is, &[protocol])
+    }
+
+    pub(crate) fn nfproto(self, family: i32) -> Rule {
+        self.load_meta(libc::NFT_META_NFPROTO, REGISTER).compare(Is::Equal, &[family as u8])
+    }
+
+    pub(crate) fn iifgroup(self, group: u32) -> Rule {
+        self.load_meta(libc::NFT_META_IIFGROUP, REGISTER).compare(Is::Equal, &group.to_ne_bytes())
+    }
+
+    pub(crate) fn oifname(self, name: &[u8; 16]) -> Rule {
+        self.load_meta(libc::NFT_META_OIFNAME, REGISTER).compare(Is::Equal, name)
+    }
+
+    /// Whether an IPv4 option is there (the kernel looks it up: 5.3).
+    pub(crate) fn ip_option(self, number: u8) -> Rule {
+        self.exthdr(2, number, 0, true).compare(Is::Equal, &[1])
+    }
+
+    /// Whether an IPv6 extension header is there.
+    pub(crate) fn ip6_header(self, number: u8) -> Rule {
+        self.exthdr(0, number, 0, true).compare(Is::Equal, &[1])
+    }
+
+    /// An IPv6 routing header of this type.
+    pub(crate) fn routing_type(self, kind: u8) -> Rule {
+        self.exthdr(0, 43, 2, false).compare(Is::Equal, &[kind])
+    }
+
+    /// The first fragment of an IPv6 packet.
+    pub(crate) fn first_fragment(self) -> Rule {
+        self.add("exthdr", |data| {
+            data.be32(1, REGISTER).u8(2, 44).be32(3, 2).be32(4, 2).be32(6, 0);
+        })
+        .mask(&[0xff, 0xf8])
+        .compare(Is::Equal, &[0, 0])
+    }
+
+    fn exthdr(self, op: u32, number: u8, offset: u32, present: bool) -> Rule {
+        self.add("exthdr", |data| {
+            data.be32(1, REGISTER).u8(2, number).be32(3, offset).be32(4, 1);
+            if present {
+                data.be32(5, 1);
+            }
+            data.be32(6, op);
+        })
+    }
+
+    /// The name of the interface that the packet came in by, and parts of the packet, together in
+    /// a set (or, inverted, not in it).
+    pub(crate) fn iifname_in(self, places: &[Place], set: &str, inverted: bool) -> Rule {
+        let mut rule = self.load_meta(libc::NFT_META_IIFNAME, REGISTER);
+        let mut register = REGISTER + NAME_REGISTERS;
+        for place in places {
+            rule = rule.load(*place, register);
+            register += place.2.div_ceil(4);
+        }
+        rule.add("lookup", |data| {
+            data.text(1, set).be32(2, REGISTER);
+            if inverted {
+                data.be32(5, 1);
+            }
+        })
+    }
+
+    /// The verdict that an anonymous map has for the EtherType.
+    pub(crate) fn ether_type_map(self, map: &str, id: u32) -> Rule {
+        self.load(ETHER_TYPE, REGISTER).add("lookup", |data| {
+            data.text(1, map).be32(4, id).be32(2, REGISTER).be32(3, 0);
+        })
+    }
+
+    /// Counts the packet under the name of its interface. Where the set is full nothing is
+    /// counted and the rule ends here: so this is never in one rule with what must happen.
+    pub(crate) fn count_iifname(self, set: &str) -> Rule {
+        self.load_meta(libc::NFT_META_IIFNAME, REGISTER).add("dynset", |data| {
+            data.text(1, set).be32(3, 1).be32(4, REGISTER);
+            data.nested(7, |expression| {
+                expression.text(1, "counter").nested(2, |counter| {
+                    counter.be64(1, 0).be64(2, 0);
+                });
+            });
+        })
+    }
+
+    pub(crate) fn counter(self) -> Rule {
+        self.add("counter", |data| {
+            data.be64(1, 0).be64(2, 0);
+        })
+    }
+
+    pub(crate) fn masquerade(self) -> Rule {
+        self.add("masq", |_| {})
+    }
+
+    pub(crate) fn verdict(self, verdict: Verdict) -> Rule {
+        self.add("immediate", |data| {
+            data.be32(1, 0).nested(2, |data| verdict.write(data));
+        })
+    }
+
+    pub(crate) fn accept(self) -> Rule {
+        self.verdict(Verdict::Accept)
+    }
+
+    pub(crate) fn goto(self, chain: &'static str) -> Rule {
+        self.verdict(Verdict::Goto(chain))
+    }
+
+    /// The expressions and the userdata, as attributes of a rule.
+    pub(crate) fn write(self, writer: &mut Writer) {
+        let expressions = self.expressions.finish();
+        writer.bytes(4 | 0x8000, &expressions);
+        if let Some(comment) = self.comment {
+            writer.bytes(7, &super::comment(&comment));
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! How datagrams travel to the kernel and back: a seam from the first day, with the real form and,
+//! under the feature `testing`, a recording and a faulting one.
+
+use netlink_sys::{Socket, SocketAddr};
+use nix::libc;
+use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg, setsockopt, sockopt};
+use nix::sys::time::TimeVal;
+use std::fmt;
+use std::io::{self, IoSliceMut};
+use std::os::fd::AsRawFd;
+
+/// Which part of the kernel a transport speaks to.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// rtnetlink(7): links, addresses, routes, neighbours.
+    Route,
+    /// nfnetlink: nf_tables.
+    Netfilter,
+}
+
+/// Carries datagrams of netlink messages.
+pub trait Transport: Send + fmt::Debug {
+    /// Sends one datagram.
+    ///
+    /// # Errors
+    /// Those of `sendmsg(2)`.
+    fn send(&mut self, datagram: &[u8]) -> io::Result<()>;
+
+    /// Appends all answers that have arrived. Waits for the first one if asked to; `false` says
+    /// that nothing came.
+    ///
+    /// # Errors
+    /// Those of `recvmmsg(2)`; `TimedOut` when the kernel does not answer.
+    fn receive(&mut self, answers: &mut Vec<u8>, wait: bool) -> io::Result<bool>;
+}
+
+/// A socket of the kernel's.
+pub(crate) struct Kernel {
+    socket: Socket,
+    buffers: Vec<Vec<u8>>,
+}
+
+/// How many answers one call fetches, and how long each may be. The kernel fits dumps to the
+/// length it sees here.
+const BUFFERS: usize = 16;
+const BUFFER: usize = 32 * 1024;
+
+/// The kernel answers within the call that asks; whoever waits longer than this waits for nothing.
+const PATIENCE_SECONDS: i64 = 10;
+
+impl Kernel {
+    /// Opens a socket in the network namespace of the calling thread.
+    pub(crate) fn open(protocol: Protocol) -> io::Result<Kernel> {
+        let mut socket = Socket::new(match protocol {
+            Protocol::Route => netlink_sys::protocols::NETLINK_ROUTE,
+            Protocol::Netfilter => netlink_sys::protocols::NETLINK_NETFILTER,
+        })?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        // Texts with errors (Linux 4.12), without the request repeated (4.3), and filters of dumps
+        // taken at their word (4.20): older kernels work without.
+        let _ = socket.set_ext_ack(true);
+        let _ = socket.set_cap_ack(true);
+        if protocol == Protocol::Route {
+            let _ = socket.set_netlink_get_strict_chk(true);
+        }
+        setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(PATIENCE_SECONDS, 0))?;
+        // A bulk has more answers than the default buffer holds; the kernel caps what is too much.
+        let _ = setsockopt(&socket, sockopt::RcvBuf, &(4 * 1024 * 1024));
+        let _ = setsockopt(&socket, sockopt::SndBuf, &(4 * 1024 * 1024));
+        Ok(Kernel { socket, buffers: vec![vec![0; BUFFER]; BUFFERS] })
+    }
+}
+
+impl Transport for Kernel {
+    fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+        loop {
+            match self.socket.send(datagram, 0) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn receive(&mut self, answers: &mut Vec<u8>, wait: bool) -> io::Result<bool> {
+        let flags = if wait { MsgFlags::MSG_WAITFORONE } else { MsgFlags::MSG_DONTWAIT };
+        loop {
+            let mut slices: Vec<_> = self.buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
+            let mut headers = MultiHeaders::<()>::preallocate(slices.len(), None);
+            match recvmmsg(self.socket.as_raw_fd(), &mut headers, slices.iter_mut(), flags, None) {
+                Ok(received) => {
+                    for message in received {
+                        if message.flags.contains(MsgFlags::MSG_TRUNC) {
+                            return Err(io::Error::other("an answer longer than its buffer"));
+                        }
+                        message.iovs().for_each(|part| answers.extend_from_slice(part));
+                        answers.resize(answers.len().next_multiple_of(4), 0);
+                    }
+                    return Ok(true);
+                }
+                Err(nix::Error::EINTR) => {}
+                Err(nix::Error::EAGAIN) if wait => return Err(io::ErrorKind::TimedOut.into()),
+                Err(nix::Error::EAGAIN) => return Ok(false),
+                Err(errno) => return Err(io::Error::from_raw_os_error(errno as i32)),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kernel({})", self.socket.as_raw_fd())
+    }
+}
+
+/// Opens transports: what a [`Host`](crate::Host) does when it is opened, and again after a fork.
+pub(crate) type Opener = dyn Fn(Protocol) -> io::Result<Box<dyn Transport>> + Send + Sync;
+
+/// An errno as an error of input and output.
+pub(crate) fn errno(errno: i32) -> io::Error {
+    io::Error::from_raw_os_error(errno)
+}
+
+/// Whether this kernel lacks a part of netlink altogether.
+pub(crate) fn is_missing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT))
+}
+
+#[cfg(feature = "testing")]
+pub use testing::{Fault, Faulting, Recording, Sent, kernel};
+
+#[cfg(feature = "testing")]
+mod testing {
+    use super::*;
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    /// The real transport, for the others to wrap.
+    ///
+    /// # Errors
+    /// Those of `socket(2)`.
+    pub fn kernel(protocol: Protocol) -> io::Result<Box<dyn Transport>> {
+        Ok(Box::new(Kernel::open(protocol)?))
+    }
+
+    /// The datagrams that were sent, in order.
+    pub type Sent = Arc<Mutex<Vec<(Protocol, Vec<u8>)>>>;
+
+    /// Passes everything on, and keeps what was sent.
+    #[derive(Debug)]
+    pub struct Recording {
+        inner: Box<dyn Transport>,
+        protocol: Protocol,
+        sent: Sent,
+    }
+
+    impl Recording {
+        /// Around another transport; the datagrams appear in the list.
+        pub fn new(protocol: Protocol, inner: Box<dyn Transport>, sent: Sent) -> Recording {
+            Recording { inner, protocol, sent }
+        }
+    }
+
+    impl Transport for Recording {
+        fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            sent.push((self.protocol, datagram.to_vec()));
+            drop(sent);
+            self.inner.send(datagram)
+        }
+
+        fn receive(&mut self, answers: &mut Vec<u8>, wait: bool) -> io::Result<bool> {
+            self.inner.receive(answers, wait)
+        }
+    }
+
+    /// What goes wrong, and when.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Fault {
+        /// How many messages are let through first, over all transports that share the fault.
+        pub after: usize,
+        /// The errno that the message after those is answered with.
+        pub errno: i32,
+    }
+
+    /// Answers one message in the kernel's place with an error. The other messages of its datagram
+    /// fare as in the kernel: an rtnetlink datagram goes on, an nf_tables batch fails as a whole.
+    #[derive(Debug)]
+    pub struct Faulting {
+        inner: Box<dyn Transport>,
+        protocol: Protocol,
+        fault: Arc<Mutex<Option<Fault>>>,
+        answer: Vec<u8>,
+    }
+
+    impl Faulting {
+        /// Around another transport; the fault is taken out of its place when it has struck.
+        pub fn new(protocol: Protocol, inner: Box<dyn Transport>, fault: Arc<Mutex<Option<Fault>>>) -> Faulting {
+            Faulting { inner, protocol, fault, answer: Vec::new() }
+        }
+    }
+
+    impl Transport for Faulting {
+        fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+            let mut place = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(fault) = place.as_mut() else { return self.inner.send(datagram) };
+            let mut rest = datagram;
+            let mut others = Vec::new();
+            let mut struck = false;
+            while let Some((head, _)) = rest.split_at_checked(16) {
+                let len = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize;
+                let (message, tail) = rest.split_at(len.next_multiple_of(4).clamp(16, rest.len()));
+                rest = tail;
+                // The envelope of a batch is no message of its own.
+                let envelope = self.protocol == Protocol::Netfilter && matches!(message[4], 16 | 17) && message[5] == 0;
+                if !struck && !envelope && fault.after == 0 {
+                    struck = true;
+                    self.answer.extend_from_slice(&20u32.to_ne_bytes());
+                    self.answer.extend_from_slice(&(libc::NLMSG_ERROR as u16).to_ne_bytes());
+                    self.answer.extend_from_slice(&0u16.to_ne_bytes());
+                    self.answer.extend_from_slice(&message[8..16]);
+                    self.answer.extend_from_slice(&(-fault.errno).to_ne_bytes());
+                } else {
+                    if !envelope && fault.after > 0 {
+                        fault.after -= 1;
+                    }
+                    others.extend_from_slice(message);
+                }
+            }
+            if !struck {
+                return self.inner.send(datagram);
+            }
+            *place = None;
+            drop(place);
+            match self.protocol {
+                Protocol::Route if !others.is_empty() => self.inner.send(&others),
+                _ => Ok(()),
+            }
+        }
+
+        fn receive(&mut self, answers: &mut Vec<u8>, wait: bool) -> io::Result<bool> {
+            if self.answer.is_empty() {
+                return self.inner.receive(answers, wait);
+            }
+            answers.append(&mut self.answer);
+            self.inner.receive(answers, false)?;
+            Ok(true)
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! What to do: steps, each with its inverse, as plain data.
+
+use crate::drops::DropReason;
+use crate::guard::Guard;
+use crate::ifname::IfName;
+use crate::mac::MacAddr;
+use crate::masquerade::Masquerade;
+use crate::network::NetworkRecord;
+use crate::snapshot::{BridgeState, Link, PortState, Sysctl};
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One of our own nf_tables tables, always named `xenvnet`. Tables of others are never written.
+///
+/// ```
+/// assert_eq!(xenvnet_core::Table::Filter.to_string(), "table bridge xenvnet");
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Table {
+    /// `table bridge xenvnet`: the locks of bridged guests.
+    Filter,
+    /// `table inet xenvnet`: masquerading, and the record of the networks that run.
+    Nat,
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Table::Filter => "table bridge xenvnet",
+            Table::Nat => "table inet xenvnet",
+        })
+    }
+}
+
+/// Settings of a link that one message changes together; what is `None` stays.
+///
+/// ```
+/// let nothing = xenvnet_core::LinkSettings::default();
+/// assert_eq!(nothing.mtu, None);
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LinkSettings {
+    /// The MAC address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<MacAddr>,
+    /// The MTU in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// The link group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
+    /// Whether the kernel gives it an IPv6 link-local address when it comes up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[doc(alias = "addrgenmode")]
+    pub auto_link_local: Option<bool>,
+    /// The alias: where a vif was renamed, the name that netback gave it. Empty for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[doc(alias = "ifalias")]
+    pub alias: Option<String>,
+}
+
+impl LinkSettings {
+    fn is_empty(&self) -> bool {
+        *self == LinkSettings::default()
+    }
+
+    /// What has to change on a link for it to have these settings, and what it had.
+    pub(crate) fn difference(&self, link: &Link) -> Option<(LinkSettings, LinkSettings)> {
+        fn pair<T: Clone + PartialEq>(have: Option<T>, want: &Option<T>) -> (Option<T>, Option<T>) {
+            match want {
+                Some(_) if have != *want => (have, want.clone()),
+                _ => (None, None),
+            }
+        }
+        let (mac, new_mac) = pair(link.mac, &self.mac);
+        let (mtu, new_mtu) = pair(Some(link.mtu), &self.mtu);
+        let (group, new_group) = pair(Some(link.group), &self.group);
+        // A kernel without IPv6 has no such setting, and then there is nothing to switch off.
+        let (auto, new_auto) = match link.auto_link_local {
+            None => (None, None),
+            have => pair(have, &self.auto_link_local),
+        };
+        let (alias, new_alias) = pair(Some(link.alias.clone()), &self.alias);
+        let from = LinkSettings { mac, mtu, group, auto_link_local: auto, alias };
+        let to =
+            LinkSettings { mac: new_mac, mtu: new_mtu, group: new_group, auto_link_local: new_auto, alias: new_alias };
+        (!to.is_empty()).then_some((from, to))
+    }
+}
+
+/// One change of the host. Every step carries what was there before, so that its inverse is known
+/// without asking the kernel again.
+///
+/// ```
+/// use xenvnet_core::Step;
+/// let step = Step::Up { link: "xenbr0".parse()? };
+/// assert_eq!(step.to_string(), "~ xenbr0: up");
+/// assert_eq!(step.inverse().unwrap().to_string(), "~ xenbr0: down");
+/// # Ok::<(), xenvnet_core::Error>(())
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the fields are the words of the step's own sentence")]
+pub enum Step {
+    /// Creates a bridge, down.
+    AddBridge { bridge: IfName, mac: MacAddr, mtu: Option<u32>, state: BridgeState, auto_link_local: bool },
+    /// Deletes a bridge that has no ports and no addresses left.
+    DeleteBridge { bridge: IfName, mac: MacAddr, mtu: Option<u32>, state: BridgeState, auto_link_local: bool },
+    /// Changes a bridge's own settings.
+    SetBridge { bridge: IfName, from: BridgeState, to: BridgeState },
+    /// Gives an interface that is down another name.
+    Rename { from: IfName, to: IfName },
+    /// Changes settings that any link has.
+    SetLink { link: IfName, from: LinkSettings, to: LinkSettings },
+    /// Sets a link administratively up.
+    Up { link: IfName },
+    /// Sets a link administratively down.
+    Down { link: IfName },
+    /// Makes an interface a port of a bridge, with these flags and these fixed addresses.
+    Enslave { port: IfName, bridge: IfName, state: PortState, macs: Vec<MacAddr> },
+    /// Takes a port off its bridge; its flags and fixed addresses go with it.
+    Release { port: IfName, bridge: IfName, state: PortState, macs: Vec<MacAddr> },
+    /// Changes the flags of a bridge port.
+    SetPort { port: IfName, from: PortState, to: PortState },
+    /// Pins a MAC address to a bridge port: static and sticky.
+    AddFdb { port: IfName, mac: MacAddr },
+    /// Takes a pinned MAC address off a bridge port.
+    DeleteFdb { port: IfName, mac: MacAddr },
+    /// Adds an address of dom0 to a link.
+    AddAddress { link: IfName, address: IpNetwork },
+    /// Removes an address of dom0 from a link.
+    DeleteAddress { link: IfName, address: IpNetwork },
+    /// Adds a route to a subnet that is reached directly over a link.
+    AddRoute { link: IfName, subnet: IpNetwork },
+    /// Removes such a route.
+    DeleteRoute { link: IfName, subnet: IpNetwork },
+    /// Changes a kernel setting.
+    SetSysctl { sysctl: Sysctl, from: u32, to: u32 },
+    /// Creates one of our tables with its fixed sets, chains and rules.
+    AddTable { table: Table },
+    /// Deletes one of our tables, if nothing is left in it.
+    DeleteTable { table: Table },
+    /// Changes the lock of a vif in one transaction.
+    SetGuard { vif: IfName, from: Option<Guard>, to: Option<Guard> },
+    /// Books out the drop counters of a vif that goes.
+    ForgetDrops { vif: IfName, reasons: Vec<DropReason> },
+    /// Adds a masquerade rule.
+    AddMasquerade { masquerade: Masquerade },
+    /// Removes a masquerade rule.
+    DeleteMasquerade { masquerade: Masquerade },
+    /// Records that a network runs, with what it found.
+    AddNetwork { record: NetworkRecord },
+    /// Removes such a record.
+    DeleteNetwork { record: NetworkRecord },
+    /// Reads a port back and compares: only what was proven goes up.
+    Check { port: IfName, bridge: IfName, group: u32, state: PortState },
+}
+
+impl Step {
+    /// What puts this step back; `None` where there is nothing to put back.
+    ///
+    /// ```
+    /// use xenvnet_core::{DropReason, Step};
+    /// let step = Step::ForgetDrops { vif: "vif1.0".parse()?, reasons: vec![DropReason::Mac] };
+    /// assert!(step.inverse().is_none());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn inverse(&self) -> Option<Step> {
+        use Step::*;
+        Some(match self.clone() {
+            AddBridge { bridge, mac, mtu, state, auto_link_local } => {
+                DeleteBridge { bridge, mac, mtu, state, auto_link_local }
+            }
+            DeleteBridge { bridge, mac, mtu, state, auto_link_local } => {
+                AddBridge { bridge, mac, mtu, state, auto_link_local }
+            }
+            SetBridge { bridge, from, to } => SetBridge { bridge, from: to, to: from },
+            Rename { from, to } => Rename { from: to, to: from },
+            SetLink { link, from, to } => SetLink { link, from: to, to: from },
+            Up { link } => Down { link },
+            Down { link } => Up { link },
+            Enslave { port, bridge, state, macs } => Release { port, bridge, state, macs },
+            Release { port, bridge, state, macs } => Enslave { port, bridge, state, macs },
+            SetPort { port, from, to } => SetPort { port, from: to, to: from },
+            AddFdb { port, mac } => DeleteFdb { port, mac },
+            DeleteFdb { port, mac } => AddFdb { port, mac },
+            AddAddress { link, address } => DeleteAddress { link, address },
+            DeleteAddress { link, address } => AddAddress { link, address },
+            AddRoute { link, subnet } => DeleteRoute { link, subnet },
+            DeleteRoute { link, subnet } => AddRoute { link, subnet },
+            SetSysctl { sysctl, from, to } => SetSysctl { sysctl, from: to, to: from },
+            AddTable { table } => DeleteTable { table },
+            DeleteTable { table } => AddTable { table },
+            SetGuard { vif, from, to } => SetGuard { vif, from: to, to: from },
+            AddMasquerade { masquerade } => DeleteMasquerade { masquerade },
+            DeleteMasquerade { masquerade } => AddMasquerade { masquerade },
+            AddNetwork { record } => DeleteNetwork { record },
+            DeleteNetwork { record } => AddNetwork { record },
+            ForgetDrops { .. } | Check { .. } => return None,
+        })
+    }
+
+    /// What is being done, for "cannot …".
+    pub(crate) fn verb(&self) -> String {
+        use Step::*;
+        match self {
+            AddBridge { bridge, .. } => format!("create bridge {bridge}"),
+            DeleteBridge { bridge, .. } => format!("delete bridge {bridge}"),
+            SetBridge { bridge, .. } => format!("change bridge {bridge}"),
+            Rename { from, to } => format!("rename {from} to {to}"),
+            SetLink { link, to, .. } => format!("set {} on {link}", settings(&LinkSettings::default(), to)),
+            Up { link } => format!("set {link} up"),
+            Down { link } => format!("set {link} down"),
+            Enslave { port, bridge, .. } => format!("enslave {port} to {bridge}"),
+            Release { port, bridge, .. } => format!("release {port} from {bridge}"),
+            SetPort { port, .. } => format!("set the bridge port flags of {port}"),
+            AddFdb { port, mac } => format!("pin {mac} to {port}"),
+            DeleteFdb { port, mac } => format!("unpin {mac} from {port}"),
+            AddAddress { link, address } => format!("add address {address} to {link}"),
+            DeleteAddress { link, address } => format!("delete address {address} from {link}"),
+            AddRoute { link, subnet } => format!("add the route to {subnet} over {link}"),
+            DeleteRoute { link, subnet } => format!("delete the route to {subnet} over {link}"),
+            SetSysctl { sysctl, to, .. } => format!("set {sysctl} to {to}"),
+            AddTable { table } => format!("create {table}"),
+            DeleteTable { table } => format!("delete {table}"),
+            SetGuard { vif, to: Some(_), .. } => format!("set antispoof on {vif}"),
+            SetGuard { vif, to: None, .. } => format!("clear antispoof on {vif}"),
+            ForgetDrops { vif, .. } => format!("book out the drop counters of {vif}"),
+            AddMasquerade { masquerade } => format!("masquerade {masquerade}"),
+            DeleteMasquerade { masquerade } => format!("unmasquerade {masquerade}"),
+            AddNetwork { record } => format!("record the network of {}", record.network.bridge_name()),
+            DeleteNetwork { record } => format!("forget the network of {}", record.network.bridge_name()),
+            Check { port, .. } => format!("prove the lock of {port}"),
+        }
+    }
+}
+
+fn settings(from: &LinkSettings, to: &LinkSettings) -> String {
+    fn one<T: fmt::Display>(name: &str, from: &Option<T>, to: &Option<T>) -> Option<String> {
+        let to = to.as_ref()?;
+        Some(match from {
+            Some(from) => format!("{name} {from} -> {to}"),
+            None => format!("{name} {to}"),
+        })
+    }
+    let quoted = |alias: &Option<String>| alias.as_ref().map(|alias| format!("{alias:?}"));
+    let on_off = |on: &Option<bool>| on.map(|on| if on { "on" } else { "off" });
+    [
+        one("mac", &from.mac, &to.mac),
+        one("mtu", &from.mtu, &to.mtu),
+        one("group", &from.group, &to.group),
+        one("ipv6 link-local", &on_off(&from.auto_link_local), &on_off(&to.auto_link_local)),
+        one("alias", &quoted(&from.alias), &quoted(&to.alias)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect::<Vec<_>>()
+    .join(", ")
+}
+
+fn macs(macs: &[MacAddr]) -> String {
+    macs.iter().map(|mac| format!(", fdb {mac} static sticky")).collect()
+}
+
+impl fmt::Display for Step {
+    /// One line of a diff: `+` for what comes, `-` for what goes, `~` for what changes, `?` for
+    /// what is read back.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use Step::*;
+        match self {
+            AddBridge { bridge, mac, mtu, state, .. } => {
+                write!(f, "+ bridge {bridge} mac {mac}")?;
+                if let Some(mtu) = mtu {
+                    write!(f, " mtu {mtu}")?;
+                }
+                write!(f, " {state}")
+            }
+            DeleteBridge { bridge, .. } => write!(f, "- bridge {bridge}"),
+            SetBridge { bridge, from, to } => write!(f, "~ bridge {bridge}: {from} -> {to}"),
+            Rename { from, to } => write!(f, "~ {from}: name {from} -> {to}"),
+            SetLink { link, from, to } => write!(f, "~ {link}: {}", settings(from, to)),
+            Up { link } => write!(f, "~ {link}: up"),
+            Down { link } => write!(f, "~ {link}: down"),
+            Enslave { port, bridge, state, macs: fixed } => {
+                write!(f, "+ {port}: port of {bridge}, {state}{}", macs(fixed))
+            }
+            Release { port, bridge, .. } => write!(f, "- {port}: port of {bridge}"),
+            SetPort { port, from, to } => write!(f, "~ {port}: {from} -> {to}"),
+            AddFdb { port, mac } => write!(f, "+ {port}: fdb {mac} static sticky"),
+            DeleteFdb { port, mac } => write!(f, "- {port}: fdb {mac} static sticky"),
+            AddAddress { link, address } => write!(f, "+ {link}: address {address}"),
+            DeleteAddress { link, address } => write!(f, "- {link}: address {address}"),
+            AddRoute { link, subnet } => write!(f, "+ {link}: route {subnet}"),
+            DeleteRoute { link, subnet } => write!(f, "- {link}: route {subnet}"),
+            SetSysctl { sysctl, from, to } => write!(f, "~ sysctl {sysctl}: {from} -> {to}"),
+            AddTable { table } => write!(f, "+ {table}"),
+            DeleteTable { table } => write!(f, "- {table}"),
+            SetGuard { vif, from: None, to: Some(to) } => write!(f, "+ {vif}: {}", to.lock),
+            SetGuard { vif, from: Some(from), to: Some(to) } => write!(f, "~ {vif}: {} -> {}", from.lock, to.lock),
+            SetGuard { vif, from, to: None } => {
+                write!(f, "- {vif}: {}", from.as_ref().map_or("unlocked".to_owned(), |guard| guard.lock.to_string()))
+            }
+            ForgetDrops { vif, .. } => write!(f, "- {vif}: drop counters"),
+            AddMasquerade { masquerade } => write!(f, "+ masquerade {masquerade}"),
+            DeleteMasquerade { masquerade } => write!(f, "- masquerade {masquerade}"),
+            AddNetwork { record } => write!(f, "+ network {}", record.network),
+            DeleteNetwork { record } => write!(f, "- network {}", record.network),
+            Check { port, bridge, .. } => write!(f, "? {port}: read back as a locked port of {bridge}"),
+        }
+    }
+}
+
+/// Steps in order: a value that can be read, stored, put back, joined, and carried out by
+/// [`Host::apply`](crate::Host::apply).
+///
+/// ```
+/// use xenvnet_core::{Bridge, Operation, Snapshot};
+/// let create = Operation::CreateBridge(Bridge::new("xenbr0".parse()?));
+/// let plan = create.plan(&Snapshot::default())?;
+/// println!("{plan}");
+/// assert_eq!(plan.inverse().inverse(), plan);
+/// # Ok::<(), xenvnet_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Plan {
+    steps: Vec<Step>,
+}
+
+impl Plan {
+    /// The steps in the order they are taken.
+    ///
+    /// ```
+    /// assert!(xenvnet_core::Plan::default().steps().is_empty());
+    /// ```
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Whether there is nothing to do.
+    ///
+    /// ```
+    /// assert!(xenvnet_core::Plan::default().is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The plan that puts everything back, in the opposite order.
+    ///
+    /// ```
+    /// use xenvnet_core::{Plan, Step};
+    /// let plan = Plan::from_iter([Step::Up { link: "xenbr0".parse()? }]);
+    /// assert_eq!(plan.inverse().to_string(), "~ xenbr0: down\n");
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn inverse(&self) -> Plan {
+        self.steps.iter().rev().filter_map(Step::inverse).collect()
+    }
+
+    /// This plan, then another.
+    ///
+    /// ```
+    /// use xenvnet_core::Plan;
+    /// assert!(Plan::default().then(Plan::default()).is_empty());
+    /// ```
+    pub fn then(mut self, other: Plan) -> Plan {
+        self.steps.extend(other.steps);
+        self
+    }
+}
+
+impl FromIterator<Step> for Plan {
+    fn from_iter<I: IntoIterator<Item = Step>>(steps: I) -> Plan {
+        Plan { steps: steps.into_iter().collect() }
+    }
+}
+
+impl Extend<Step> for Plan {
+    fn extend<I: IntoIterator<Item = Step>>(&mut self, steps: I) {
+        self.steps.extend(steps);
+    }
+}
+
+impl fmt::Display for Plan {
+    /// One line a step.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
+    }
+}
+
+/// Whether a call had to change anything.
+///
+/// ```
+/// assert!(xenvnet_core::Outcome::Changed.is_changed());
+/// ```
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Something was changed, and all of it worked.
+    Changed,
+    /// It was so already; nothing was sent.
+    Unchanged,
+}
+
+impl Outcome {
+    /// `true` for [`Outcome::Changed`].
+    ///
+    /// ```
+    /// assert!(!xenvnet_core::Outcome::Unchanged.is_changed());
+    /// ```
+    pub fn is_changed(self) -> bool {
+        self == Outcome::Changed
+    }
+}

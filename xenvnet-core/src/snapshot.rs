@@ -1,0 +1,410 @@
+//! What is: the part of a host's network that operations depend on, as plain data.
+
+use crate::drops::Drops;
+use crate::error::{Error, ErrorKind, Result};
+use crate::guard::Guard;
+use crate::ifname::IfName;
+use crate::mac::MacAddr;
+use crate::masquerade::Masquerade;
+use crate::network::NetworkRecord;
+use crate::plan::{Plan, Step, Table};
+use crate::vif::VIF_GROUP;
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// The settings of a bridge that this library cares for.
+///
+/// ```
+/// use xenvnet_core::BridgeState;
+/// assert_eq!(BridgeState::new(false).to_string(), "stp off forward_delay 0");
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BridgeState {
+    /// Whether it takes part in the spanning tree protocol.
+    pub stp: bool,
+    /// How long a port listens before it forwards, in hundredths of a second.
+    pub forward_delay: u32,
+}
+
+impl BridgeState {
+    /// As Xen hosts want it: no delay without the spanning tree protocol, the kernel's 15 seconds
+    /// with it (which then allows no less than 2).
+    ///
+    /// ```
+    /// assert_eq!(xenvnet_core::BridgeState::new(true).forward_delay, 1500);
+    /// ```
+    pub fn new(stp: bool) -> BridgeState {
+        BridgeState { stp, forward_delay: if stp { 1500 } else { 0 } }
+    }
+}
+
+impl fmt::Display for BridgeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stp {} forward_delay {}", if self.stp { "on" } else { "off" }, self.forward_delay)
+    }
+}
+
+/// The flags of a bridge port that this library cares for; see bridge(8).
+///
+/// ```
+/// use xenvnet_core::PortState;
+/// assert_eq!(PortState::default().to_string(), "learning on, locked off, isolated off");
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PortState {
+    /// Whether the bridge learns the source addresses of its frames.
+    pub learning: bool,
+    /// Whether it cannot reach other isolated ports.
+    pub isolated: bool,
+    /// Whether frames from addresses that are not pinned to it are dropped (Linux 5.18); `None`
+    /// on a kernel that does not know the flag.
+    pub locked: Option<bool>,
+}
+
+impl Default for PortState {
+    /// As a port is when it is new.
+    fn default() -> PortState {
+        PortState { learning: true, isolated: false, locked: Some(false) }
+    }
+}
+
+impl fmt::Display for PortState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |on: bool| if on { "on" } else { "off" };
+        write!(f, "learning {}, ", word(self.learning))?;
+        if let Some(locked) = self.locked {
+            write!(f, "locked {}, ", word(locked))?;
+        }
+        write!(f, "isolated {}", word(self.isolated))
+    }
+}
+
+/// One network interface.
+///
+/// ```
+/// use xenvnet_core::Link;
+/// let link = Link::new(4, "vif1.0".parse()?);
+/// assert!(!link.is_bridge() && !link.up);
+/// # Ok::<(), xenvnet_core::Error>(())
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The kernel's number for it, never given twice until it reboots.
+    #[doc(alias = "ifindex")]
+    pub index: u32,
+    /// Its name.
+    pub name: IfName,
+    /// Its MAC address, if it is an Ethernet interface.
+    pub mac: Option<MacAddr>,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+    /// Whether it is administratively up.
+    pub up: bool,
+    /// Its link group.
+    pub group: u32,
+    /// Its alias, empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub alias: String,
+    /// The bridge that it is a port of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master: Option<IfName>,
+    /// Whether the kernel gives it an IPv6 link-local address; `None` where it has no IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_link_local: Option<bool>,
+    /// A bridge's own settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<BridgeState>,
+    /// A bridge port's flags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<PortState>,
+}
+
+impl Link {
+    /// An interface as it is when it is new: down, in no group, on no bridge.
+    ///
+    /// ```
+    /// assert_eq!(xenvnet_core::Link::new(4, "vif1.0".parse()?).mtu, 1500);
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn new(index: u32, name: IfName) -> Link {
+        Link {
+            index,
+            name,
+            mac: None,
+            mtu: 1500,
+            up: false,
+            group: 0,
+            alias: String::new(),
+            master: None,
+            auto_link_local: Some(true),
+            bridge: None,
+            port: None,
+        }
+    }
+
+    /// Whether it is a bridge.
+    ///
+    /// ```
+    /// assert!(!xenvnet_core::Link::new(4, "vif1.0".parse()?).is_bridge());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn is_bridge(&self) -> bool {
+        self.bridge.is_some()
+    }
+
+    /// Whether it was put into the group of guests' interfaces.
+    ///
+    /// ```
+    /// assert!(!xenvnet_core::Link::new(4, "vif1.0".parse()?).is_vif());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn is_vif(&self) -> bool {
+        self.group == VIF_GROUP
+    }
+}
+
+/// A setting under `/proc/sys/net` that a network turns on.
+///
+/// ```
+/// assert_eq!(xenvnet_core::Sysctl::Ip4Forward.to_string(), "net.ipv4.ip_forward");
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sysctl {
+    /// Whether IPv4 packets are forwarded between interfaces.
+    Ip4Forward,
+    /// Whether IPv6 packets are forwarded between interfaces.
+    Ip6Forward,
+}
+
+impl Sysctl {
+    /// All of them.
+    ///
+    /// ```
+    /// assert_eq!(xenvnet_core::Sysctl::ALL.len(), 2);
+    /// ```
+    pub const ALL: [Sysctl; 2] = [Sysctl::Ip4Forward, Sysctl::Ip6Forward];
+
+    /// Its file below `/proc/sys/net`.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Sysctl::Ip4Forward => "ipv4/ip_forward",
+            Sysctl::Ip6Forward => "ipv6/conf/all/forwarding",
+        }
+    }
+}
+
+impl fmt::Display for Sysctl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "net.{}", self.path().replace('/', "."))
+    }
+}
+
+/// A host's network at one moment, whole or as far as some operations need it.
+///
+/// ```no_run
+/// let host = xenvnet_core::Host::open()?;
+/// for bridge in host.snapshot()?.bridges() {
+///     println!("{}", bridge.name);
+/// }
+/// # Ok::<(), xenvnet_core::Error>(())
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Interfaces by name.
+    pub links: BTreeMap<IfName, Link>,
+    /// Addresses of dom0 by interface.
+    pub addresses: BTreeMap<IfName, BTreeSet<IpNetwork>>,
+    /// Subnets that are reached directly over an interface by a route of ours.
+    pub routes: BTreeMap<IfName, BTreeSet<IpNetwork>>,
+    /// The layout of `table bridge xenvnet`, if it is there.
+    pub filter: Option<u32>,
+    /// Locks by interface name, whether the interface is there or not.
+    pub guards: BTreeMap<IfName, Guard>,
+    /// Dropped frames.
+    pub drops: Vec<Drops>,
+    /// The layout of `table inet xenvnet`, if it is there.
+    pub nat: Option<u32>,
+    /// Masquerade rules of ours.
+    pub masquerades: BTreeSet<Masquerade>,
+    /// Networks that run, by their bridge.
+    pub networks: BTreeMap<IfName, NetworkRecord>,
+    /// Kernel settings.
+    pub sysctls: BTreeMap<Sysctl, u32>,
+    /// What this host is known by (systemd's machine id): seeds the MAC addresses of bridges.
+    #[serde(skip)]
+    pub(crate) identity: Vec<u8>,
+}
+
+/// The layout of our tables that this version writes; it is stored in them.
+pub(crate) const LAYOUT: u32 = 1;
+
+impl Snapshot {
+    /// The interface of this name.
+    ///
+    /// ```
+    /// assert!(xenvnet_core::Snapshot::default().link("eth0".parse()?).is_none());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn link(&self, name: IfName) -> Option<&Link> {
+        self.links.get(&name)
+    }
+
+    /// All bridges.
+    ///
+    /// ```
+    /// assert_eq!(xenvnet_core::Snapshot::default().bridges().count(), 0);
+    /// ```
+    pub fn bridges(&self) -> impl Iterator<Item = &Link> {
+        self.links.values().filter(|link| link.is_bridge())
+    }
+
+    /// All interfaces of guests: those in the group, and those that are locked.
+    ///
+    /// ```
+    /// assert_eq!(xenvnet_core::Snapshot::default().vifs().count(), 0);
+    /// ```
+    pub fn vifs(&self) -> impl Iterator<Item = &Link> {
+        self.links.values().filter(|link| link.is_vif() || self.guards.contains_key(&link.name))
+    }
+
+    /// The ports of a bridge.
+    ///
+    /// ```
+    /// assert_eq!(xenvnet_core::Snapshot::default().ports_of("xenbr0".parse()?).count(), 0);
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn ports_of(&self, bridge: IfName) -> impl Iterator<Item = &Link> {
+        self.links.values().filter(move |link| link.master == Some(bridge))
+    }
+
+    /// The lock of an interface that is there. A guard that was made for another interface of the
+    /// same name does not count.
+    ///
+    /// ```
+    /// assert!(xenvnet_core::Snapshot::default().guard_of("vif1.0".parse()?).is_none());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn guard_of(&self, name: IfName) -> Option<&Guard> {
+        let guard = self.guards.get(&name)?;
+        (self.link(name)?.index == guard.device).then_some(guard)
+    }
+
+    /// The interface of this name, or the error that says that there is none.
+    pub(crate) fn expect_link(&self, name: IfName, what: impl FnOnce() -> String) -> Result<&Link> {
+        self.link(name).ok_or_else(|| Error::cannot(ErrorKind::NotFound, what(), format!("no interface named {name}")))
+    }
+
+    /// The bridge of this name, or the error that says that there is none.
+    pub(crate) fn expect_bridge(&self, name: IfName, what: impl Fn() -> String) -> Result<&Link> {
+        let link = self.expect_link(name, &what)?;
+        if link.is_bridge() {
+            return Ok(link);
+        }
+        Err(Error::cannot(ErrorKind::InvalidArgument, what(), format!("{name} is no bridge")))
+    }
+
+    /// What this becomes when a plan has been carried out: how one operation's plan builds on
+    /// another's before either touches the kernel.
+    ///
+    /// ```
+    /// use xenvnet_core::{Bridge, Operation, Snapshot};
+    /// let create = Operation::CreateBridge(Bridge::new("xenbr0".parse()?));
+    /// let before = Snapshot::default();
+    /// let after = before.after(&create.plan(&before)?);
+    /// assert!(create.plan(&after)?.is_empty());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn after(&self, plan: &Plan) -> Snapshot {
+        let mut snapshot = self.clone();
+        plan.steps().iter().for_each(|step| snapshot.take(step));
+        snapshot
+    }
+
+    fn take(&mut self, step: &Step) {
+        use Step::*;
+        match step.clone() {
+            AddBridge { bridge, mac, mtu, state, auto_link_local } => {
+                // The kernel will number it; no two in one plan share a number.
+                let index = u32::MAX - self.links.len() as u32;
+                let mut link = Link::new(index, bridge);
+                link.mac = Some(mac);
+                link.mtu = mtu.unwrap_or(link.mtu);
+                link.bridge = Some(state);
+                link.auto_link_local = Some(auto_link_local);
+                self.links.insert(bridge, link);
+            }
+            DeleteBridge { bridge, .. } => {
+                self.links.remove(&bridge);
+                self.addresses.remove(&bridge);
+                self.routes.remove(&bridge);
+            }
+            SetBridge { bridge, to, .. } => self.change(bridge, |link| link.bridge = Some(to)),
+            Rename { from, to } => {
+                if let Some(mut link) = self.links.remove(&from) {
+                    link.name = to;
+                    self.links.insert(to, link);
+                }
+            }
+            SetLink { link, to, .. } => self.change(link, |link| {
+                link.mac = to.mac.or(link.mac);
+                link.mtu = to.mtu.unwrap_or(link.mtu);
+                link.group = to.group.unwrap_or(link.group);
+                link.auto_link_local = to.auto_link_local.or(link.auto_link_local);
+                link.alias = to.alias.unwrap_or(std::mem::take(&mut link.alias));
+            }),
+            Up { link } => self.change(link, |link| link.up = true),
+            Down { link } => self.change(link, |link| link.up = false),
+            Enslave { port, bridge, state, .. } => self.change(port, |link| {
+                link.master = Some(bridge);
+                link.port = Some(state);
+            }),
+            Release { port, .. } => self.change(port, |link| {
+                link.master = None;
+                link.port = None;
+            }),
+            SetPort { port, to, .. } => self.change(port, |link| link.port = Some(to)),
+            AddAddress { link, address } => drop(self.addresses.entry(link).or_default().insert(address)),
+            DeleteAddress { link, address } => remove_from(&mut self.addresses, link, &address),
+            AddRoute { link, subnet } => drop(self.routes.entry(link).or_default().insert(subnet)),
+            DeleteRoute { link, subnet } => remove_from(&mut self.routes, link, &subnet),
+            SetSysctl { sysctl, to, .. } => drop(self.sysctls.insert(sysctl, to)),
+            AddTable { table: Table::Filter } => self.filter = Some(LAYOUT),
+            AddTable { table: Table::Nat } => self.nat = Some(LAYOUT),
+            DeleteTable { table: Table::Filter } => self.filter = None,
+            DeleteTable { table: Table::Nat } => self.nat = None,
+            SetGuard { vif, to: Some(to), .. } => drop(self.guards.insert(vif, to)),
+            SetGuard { vif, to: None, .. } => drop(self.guards.remove(&vif)),
+            ForgetDrops { vif, reasons } => {
+                self.drops.retain(|drops| drops.vif != vif || !reasons.contains(&drops.reason));
+            }
+            AddMasquerade { masquerade } => drop(self.masquerades.insert(masquerade)),
+            DeleteMasquerade { masquerade } => drop(self.masquerades.remove(&masquerade)),
+            AddNetwork { record } => drop(self.networks.insert(record.network.bridge_name(), record)),
+            DeleteNetwork { record } => drop(self.networks.remove(&record.network.bridge_name())),
+            AddFdb { .. } | DeleteFdb { .. } | Check { .. } => {}
+        }
+    }
+
+    fn change(&mut self, name: IfName, change: impl FnOnce(&mut Link)) {
+        if let Some(link) = self.links.get_mut(&name) {
+            change(link);
+        }
+    }
+}
+
+fn remove_from(of: &mut BTreeMap<IfName, BTreeSet<IpNetwork>>, link: IfName, net: &IpNetwork) {
+    if let Some(nets) = of.get_mut(&link) {
+        nets.remove(net);
+        if nets.is_empty() {
+            of.remove(&link);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The directory in which hosts of one network namespace agree with each other: one lock, and a
+//! journal for each writer.
+//!
+//! A folder for each namespace, named by the device and inode of its nsfs file. Nobody else may
+//! own or write what is used, and symbolic links are refused: it may be run as root over a
+//! directory that others see.
+//!
+//! The lock is a record lock of fcntl(2), which belongs to a process and is not inherited: a parent
+//! and its forked child wait for each other like strangers. Everything that a host does over its
+//! sockets is done under the lock, so both may go on using the same ones. Within a process, where
+//! such a lock does not bind, a mutex does, and there is one open lock file for all: closing any
+//! other would let go of the lock.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::{Entry, Journal};
+use crate::namespace::Namespace;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl, open, openat};
+use nix::libc;
+use nix::sys::stat::{Mode, fstat, mkdirat};
+use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// Where root's hosts meet unless told otherwise.
+pub(crate) const DEFAULT: &str = "/run/xenvnet";
+
+/// The open lock file of a folder, shared by all hosts of the process.
+type LockFile = Arc<Mutex<File>>;
+
+/// Device and inode.
+type Inode = (u64, u64);
+
+/// Lock files by the device and inode of their folder.
+static LOCK_FILES: Mutex<BTreeMap<Inode, Weak<Mutex<File>>>> = Mutex::new(BTreeMap::new());
+
+fn lock_file(folder: &OwnedFd) -> nix::Result<LockFile> {
+    let stat = fstat(folder)?;
+    let mut files = LOCK_FILES.lock().unwrap_or_else(PoisonError::into_inner);
+    files.retain(|_, file| file.strong_count() > 0);
+    let known = files.get(&(stat.st_dev, stat.st_ino)).and_then(Weak::upgrade);
+    if let Some(file) = known {
+        return Ok(file);
+    }
+    let new = Arc::new(Mutex::new(file(folder, "lock", OFlag::O_RDWR | OFlag::O_CREAT)?));
+    files.insert((stat.st_dev, stat.st_ino), Arc::downgrade(&new));
+    Ok(new)
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    folder: OwnedFd,
+    path: PathBuf,
+    lock: LockFile,
+    journal: Journal,
+}
+
+impl State {
+    /// Opens the folder of a namespace, making what is missing.
+    pub(crate) fn open(base: &Path, namespace: &Namespace) -> Result<State> {
+        let failed = |path: &Path, why: String| {
+            Error::cannot(ErrorKind::State, format!("use the state directory {}", path.display()), why)
+        };
+        std::fs::DirBuilder::new().recursive(true).create(base).map_err(|error| failed(base, error.to_string()))?;
+        let base_fd = open(base, DIRECTORY, Mode::empty()).map_err(|errno| failed(base, refused(errno)))?;
+        check(&base_fd).map_err(|why| failed(base, why))?;
+        let name = format!("net-{}-{}", namespace.id.0, namespace.id.1);
+        let path = base.join(&name);
+        match mkdirat(&base_fd, name.as_str(), Mode::S_IRWXU) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(failed(&path, errno.desc().to_owned())),
+        }
+        let folder =
+            openat(&base_fd, name.as_str(), DIRECTORY, Mode::empty()).map_err(|errno| failed(&path, refused(errno)))?;
+        check(&folder).map_err(|why| failed(&path, why))?;
+        let lock = lock_file(&folder).map_err(|errno| failed(&path, refused(errno)))?;
+        let journal = Journal::create(&folder).map_err(|error| failed(&path, error.to_string()))?;
+        let mut state = State { folder, path, lock, journal };
+        state.tidy()?;
+        Ok(state)
+    }
+
+    /// Waits for whoever is at work in this namespace. Gives it back when dropped.
+    pub(crate) fn lock(&mut self) -> Result<Held<'_>> {
+        // A panic under the lock left nothing behind in the file.
+        let file = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match fcntl(&*file, FcntlArg::F_SETLKW(&whole_file(libc::F_WRLCK))) {
+                Ok(_) => break,
+                Err(Errno::EINTR) => {}
+                Err(errno) => {
+                    let what = format!("use the state directory {}", self.path.display());
+                    return Err(Error::cannot(ErrorKind::State, what, errno.desc()));
+                }
+            }
+        }
+        Ok(Held { folder: &self.folder, path: &self.path, journal: &mut self.journal, file })
+    }
+
+    /// Removes journals that nobody will ask for again: those of writers that are gone, but the
+    /// newest entry of all, which can still be undone, and those that were cut off in the middle.
+    fn tidy(&mut self) -> Result<()> {
+        let held = self.lock()?;
+        let entries = held.entries()?;
+        let newest = entries.iter().filter_map(|found| Some(found.entry.as_ref()?.time)).max();
+        for Found { name, entry, gone } in &entries {
+            let cut_off = entry.as_ref().is_some_and(|entry| !entry.is_closed());
+            if *gone && cut_off {
+                log::warn!("{name}: a change was cut off in the middle; `xenvnet undo` puts it back");
+            }
+            let newest = entry.as_ref().is_some_and(|entry| Some(entry.time) == newest);
+            if *gone && !cut_off && !newest {
+                let _ = unlinkat(held.folder, name.as_str(), UnlinkatFlags::NoRemoveDir);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn whole_file(kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
+}
+
+/// A journal as it is found, and whether its writer is gone.
+struct Found {
+    name: String,
+    entry: Option<Entry>,
+    gone: bool,
+}
+
+/// The lock, held.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    folder: &'a OwnedFd,
+    path: &'a Path,
+    journal: &'a mut Journal,
+    file: MutexGuard<'a, File>,
+}
+
+impl Held<'_> {
+    fn failed(&self, why: &str) -> Error {
+        Error::cannot(ErrorKind::State, format!("use the state directory {}", self.path.display()), why)
+    }
+
+    /// All journals.
+    fn entries(&self) -> Result<Vec<Found>> {
+        let read = std::fs::read_dir(self.path).map_err(|error| self.failed(&error.to_string()))?;
+        let mut found = Vec::new();
+        for name in read.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+            if !name.starts_with(crate::journal::PREFIX) {
+                continue;
+            }
+            let Ok(file) = file(self.folder, &name, OFlag::O_RDWR) else { continue };
+            let (file, gone) = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(held) => (held.unlock().map_err(|(_, errno)| self.failed(errno.desc()))?, true),
+                Err((file, _)) => (file, false),
+            };
+            found.push(Found { name, entry: Journal::read(&file), gone });
+        }
+        Ok(found)
+    }
+
+    /// The journal of this writer.
+    pub(crate) fn journal(&mut self) -> &mut Journal {
+        self.journal
+    }
+
+    /// The newest change that was not undone yet, by whomever.
+    pub(crate) fn newest(&self) -> Result<Option<(String, Entry)>> {
+        let found = self.entries()?.into_iter();
+        let open = found.filter_map(|found| Some((found.name, found.entry.filter(|entry| !entry.is_undone())?)));
+        Ok(open.max_by_key(|(_, entry)| entry.time))
+    }
+
+    /// Notes that a change was undone.
+    pub(crate) fn close(&self, name: &str) -> Result<()> {
+        let file = file(self.folder, name, OFlag::O_RDWR).map_err(|errno| self.failed(errno.desc()))?;
+        Journal::mark_undone(&file).map_err(|error| self.failed(&error.to_string()))
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let _ = fcntl(&*self.file, FcntlArg::F_SETLK(&whole_file(libc::F_UNLCK)));
+    }
+}
+
+const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+
+pub(crate) fn file(folder: impl AsFd, name: &str, flags: OFlag) -> nix::Result<File> {
+    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(File::from(openat(folder, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?))
+}
+
+fn refused(errno: Errno) -> String {
+    match errno {
+        Errno::ELOOP | Errno::ENOTDIR => "it is a symbolic link or no directory".to_owned(),
+        errno => errno.desc().to_owned(),
+    }
+}
+
+/// Only what belongs to us and nobody else may write is trusted.
+fn check(directory: impl AsFd) -> std::result::Result<(), String> {
+    let stat = fstat(directory).map_err(|errno| errno.desc().to_owned())?;
+    if stat.st_uid != geteuid().as_raw() {
+        return Err(format!("it belongs to user {}", stat.st_uid));
+    }
+    if stat.st_mode & 0o022 != 0 {
+        return Err(format!("others may write it (mode {:o})", stat.st_mode & 0o7777));
+    }
+    Ok(())
+}
