@@ -2,9 +2,12 @@
 
 use crate::edge::{Edge, no_nf_tables, not_ours, transport};
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::Guard;
 use crate::ifname::IfName;
+use crate::masquerade::Masquerade;
 use crate::netlink::channel::{Answer, Refusal};
 use crate::netlink::{Request, address, link, neighbour, nf, route};
+use crate::operation::Needs;
 use crate::plan::{Plan, Step, Table};
 use crate::snapshot::Snapshot;
 use crate::sysctl::Sysctls;
@@ -199,18 +202,40 @@ impl<'a> Applier<'a> {
             Step::Check { port, .. } => vec![link::get_index(index(*port)?)],
             Step::AddTable { table } => nf::add_table(*table),
             Step::DeleteTable { table } => self.delete_table(*table, step)?,
-            Step::SetGuard { vif, from, to } => nf::guard::change_lock(*vif, from.as_ref(), to.as_ref()),
+            Step::SetGuard { vif, from, to } => {
+                // Where a change was cut off nobody knows which lock stands: it is looked up.
+                let now = self.tolerant.then(|| self.guard(*vif, step)).transpose()?;
+                let from = now.as_ref().unwrap_or(from).as_ref();
+                match (from, to) {
+                    (Some(from), Some(to)) if from == to => Vec::new(),
+                    _ => nf::guard::change_lock(*vif, from, to.as_ref()),
+                }
+            }
             Step::ForgetDrops { vif, reasons } => nf::guard::forget_drops(*vif, reasons),
+            Step::AddMasquerade { masquerade } if self.tolerant && !self.rules_of(masquerade, step)?.is_empty() => {
+                Vec::new()
+            }
             Step::AddMasquerade { masquerade } => vec![nf::add_masquerade(masquerade)],
             Step::DeleteMasquerade { masquerade } => {
-                let rules = self.dump(&nf::get_masquerades(), step)?;
-                let rules = rules.messages.iter().filter_map(|(_, body)| nf::parse_masquerade(body));
-                rules.filter(|(rule, _)| rule == masquerade).map(|(_, handle)| nf::delete_masquerade(handle)).collect()
+                self.rules_of(masquerade, step)?.into_iter().map(nf::delete_masquerade).collect()
             }
             Step::AddNetwork { record } => vec![nf::networks::add(record)],
             Step::DeleteNetwork { record } => vec![nf::networks::delete(record)],
             Step::SetSysctl { .. } => Vec::new(),
         })
+    }
+
+    /// The handles of the rules for a subnet.
+    fn rules_of(&mut self, masquerade: &Masquerade, step: &Step) -> Result<Vec<u64>> {
+        let rules = self.dump(&nf::get_masquerades(), step)?;
+        let rules = rules.messages.iter().filter_map(|(_, body)| nf::parse_masquerade(body));
+        Ok(rules.filter(|(rule, _)| rule == masquerade).map(|(_, handle)| handle).collect())
+    }
+
+    /// The lock that stands.
+    fn guard(&mut self, vif: IfName, step: &Step) -> Result<Option<Guard>> {
+        let needs = Needs { guards: [vif].into(), ..Needs::default() };
+        Ok(self.edge.observe(&step.verb(), &needs)?.guards.remove(&vif))
     }
 
     fn dump(&mut self, request: &Request, step: &Step) -> Result<Answer> {
@@ -255,7 +280,7 @@ impl<'a> Applier<'a> {
                     netfilter.transact(&nf::batch(requests)).map_err(|error| transport(&verb, &error))
                 });
                 let answers = sent.map_err(|error| Failure::of(&first.step, error))?;
-                batch_result(&pending, &answers)?;
+                batch_result(&pending, &answers, self.tolerant)?;
                 done.extend(pending.into_iter().map(|pending| pending.step));
                 Ok(())
             }
@@ -379,24 +404,28 @@ fn medium(step: &Step) -> Medium {
 
 /// Whether a refusal of a step that puts back says that there is nothing to put back.
 fn is_so_already(step: &Step, refusal: &Refusal) -> bool {
-    match step {
-        Step::DeleteBridge { .. } | Step::Release { .. } | Step::Down { .. } => refusal.errno == libc::ENODEV,
-        Step::DeleteFdb { .. } => matches!(refusal.errno, libc::ENOENT | libc::ENODEV),
-        Step::DeleteAddress { .. } => matches!(refusal.errno, libc::EADDRNOTAVAIL | libc::ENODEV),
-        Step::DeleteRoute { .. } => matches!(refusal.errno, libc::ESRCH | libc::ENODEV),
-        Step::AddFdb { .. } | Step::AddAddress { .. } | Step::AddRoute { .. } => refusal.errno == libc::EEXIST,
-        Step::Rename { .. } => matches!(refusal.errno, libc::EEXIST | libc::ENODEV),
+    match (step, refusal.errno) {
+        // What is gone needs nothing.
+        (_, libc::ENODEV) => true,
+        (Step::DeleteFdb { .. } | Step::DeleteTable { .. } | Step::DeleteNetwork { .. }, libc::ENOENT) => true,
+        (Step::DeleteAddress { .. }, libc::EADDRNOTAVAIL) => true,
+        (Step::DeleteRoute { .. }, libc::ESRCH) => true,
+        (Step::AddFdb { .. } | Step::AddAddress { .. } | Step::AddRoute { .. }, libc::EEXIST) => true,
+        (Step::AddTable { .. } | Step::AddBridge { .. } | Step::Rename { .. }, libc::EEXIST) => true,
         _ => false,
     }
 }
 
 /// A batch stands or falls as a whole; the first refusal tells why.
-fn batch_result(pending: &[Pending], answers: &[Answer]) -> Result<(), Failure> {
+fn batch_result(pending: &[Pending], answers: &[Answer], tolerant: bool) -> Result<(), Failure> {
     // The envelope comes first.
     let mut at = 1;
     for Pending { step, requests } in pending {
         let part = answers.get(at..at + requests).unwrap_or_default();
         if let Some(refusal) = part.iter().find_map(|answer| answer.refusal.as_ref()) {
+            if tolerant && is_so_already(step, refusal) {
+                return Ok(());
+            }
             return Err(Failure::of(step, refused_step(step, refusal)));
         }
         at += requests;

@@ -172,6 +172,11 @@ impl Bridge {
                 plan.extend(wanted.difference(link).map(|(from, to)| Step::SetLink { link: self.name, from, to }));
             }
         }
+        // Up before its addresses, so that on the way back the addresses go before it is down: the
+        // kernel drops IPv6 addresses of a link that goes down by itself.
+        if !now.link(self.name).is_some_and(|link| link.up) {
+            plan.extend([Step::Up { link: self.name }]);
+        }
         let have = now.addresses.get(&self.name);
         let mut seen = std::collections::BTreeSet::new();
         for address in self.addresses.iter().copied() {
@@ -179,10 +184,20 @@ impl Bridge {
                 plan.extend([Step::AddAddress { link: self.name, address }]);
             }
         }
-        if !now.link(self.name).is_some_and(|link| link.up) {
-            plan.extend([Step::Up { link: self.name }]);
-        }
         Ok(plan)
+    }
+}
+
+/// Deletes a bridge that no network runs on.
+pub(crate) fn plan_delete_idle(bridge: IfName, now: &Snapshot) -> Result<Plan> {
+    match now.networks.get(&bridge) {
+        None => plan_delete(bridge, now),
+        Some(record) => Err(Error::cannot(
+            ErrorKind::Conflict,
+            format!("delete bridge {bridge}"),
+            format!("a network runs on it: {}", record.network),
+        )
+        .with_advice(format!("stop the network: xenvnet network stop '{}'", record.network))),
     }
 }
 
@@ -198,11 +213,14 @@ pub(crate) fn plan_delete(bridge: IfName, now: &Snapshot) -> Result<Plan> {
     for port in now.ports_of(bridge) {
         plan.extend(steps_release(port, bridge, now));
     }
-    if link.up {
-        plan.extend([Step::Down { link: bridge }]);
+    for subnet in now.routes.get(&bridge).into_iter().flatten().copied() {
+        plan.extend([Step::DeleteRoute { link: bridge, subnet }]);
     }
     for address in now.addresses.get(&bridge).into_iter().flatten().copied() {
         plan.extend([Step::DeleteAddress { link: bridge, address }]);
+    }
+    if link.up {
+        plan.extend([Step::Down { link: bridge }]);
     }
     plan.extend([Step::DeleteBridge {
         bridge,

@@ -144,9 +144,10 @@ impl Reading<'_> {
         for name in &needs.addresses_of {
             let Some(index) = self.index(*name) else { continue };
             self.take_addresses(Some(index))?;
-            if needs.nat {
-                self.take_routes(Some(index))?;
-            }
+        }
+        for name in &needs.routes_of {
+            let Some(index) = self.index(*name) else { continue };
+            self.take_routes(Some(index))?;
         }
         Ok(())
     }

@@ -239,11 +239,6 @@ impl Network {
         {
             plan.extend([Step::DeleteMasquerade { masquerade: brouter.masquerade() }]);
         }
-        if let Some(subnet) = brouter.route()
-            && now.routes.get(&brouter.bridge).is_some_and(|routes| routes.contains(&subnet))
-        {
-            plan.extend([Step::DeleteRoute { link: brouter.bridge, subnet }]);
-        }
         if now.link(brouter.bridge).is_some() {
             plan = plan.then(bridge::plan_delete(brouter.bridge, now)?);
         }

@@ -323,14 +323,20 @@ impl Host {
                 Err(failure) => failure,
             };
             tries -= 1;
-            if tries == 0 || failure.error.errno() != Some(libc::EEXIST) {
+            let errno = failure.error.errno();
+            if tries == 0 || failure.error.kind() == ErrorKind::Undo {
                 return Err(failure.error);
             }
-            match &*failure.step {
+            match (&*failure.step, errno) {
+                // Gone between looking and doing, as a vif is when its guest dies: look again.
+                (_, Some(libc::ENODEV)) => {}
                 // Perhaps somebody without our lock made the table first: look again.
-                Step::AddTable { .. } => {}
-                Step::Enslave { bridge, macs, .. } => forget_learned(edge, failure.error, *bridge, macs, &seen)?,
-                Step::AddFdb { port, mac } => match seen.link(*port).and_then(|link| link.master) {
+                (Step::AddTable { .. }, Some(libc::EEXIST)) => {}
+                (Step::Enslave { bridge, macs, .. }, Some(libc::EEXIST)) => {
+                    forget_learned(edge, failure.error, *bridge, macs, &seen)?;
+                }
+                (Step::AddFdb { port, mac }, Some(libc::EEXIST)) => match seen.link(*port).and_then(|link| link.master)
+                {
                     Some(bridge) => forget_learned(edge, failure.error, bridge, &[*mac], &seen)?,
                     None => return Err(failure.error),
                 },
@@ -442,9 +448,9 @@ fn carry_out(
         // What failed was put back; unless that failed too, nothing is left to be undone.
         let undone = result.as_ref().is_err_and(|failure| failure.error.kind() != ErrorKind::Undo);
         let cut_off = result.is_err() && !undone;
-        if !cut_off {
-            held.journal().finish(undone).map_err(failed)?;
-        }
+        // The change itself is not taken back for this: it would be undone as if it had been cut off.
+        let finished = if cut_off { Ok(()) } else { held.journal().finish(undone) };
+        finished.unwrap_or_else(|error| log::warn!("the journal could not be closed: {error}"));
     }
     result
 }

@@ -12,6 +12,7 @@ pub(crate) mod link;
 pub(crate) mod neighbour;
 pub(crate) mod nf;
 pub(crate) mod route;
+#[cfg_attr(not(feature = "testing"), allow(unreachable_pub, reason = "public under the feature"))]
 pub mod transport;
 
 use nix::libc;
