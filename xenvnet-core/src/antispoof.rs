@@ -7,6 +7,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::mac::MacAddr;
+use crate::text::quoted;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -202,12 +203,12 @@ impl FromStr for Antispoof {
                 ("ip", ips) => {
                     lock.ips = ips
                         .split(',')
-                        .map(|ip| ip.parse().map_err(|_| wrong(format!("\"{ip}\" is no IP address or prefix"))))
+                        .map(|ip| ip.parse().map_err(|_| wrong(format!("{} is no IP address or prefix", quoted(ip)))))
                         .collect::<Result<_>>()?;
                 }
                 ("dhcp", "") => lock.dhcp_client = true,
                 ("no-link-local", "") => lock.link_local = false,
-                _ => return Err(wrong(format!("unknown word \"{}\"", word.escape_debug()))),
+                _ => return Err(wrong(format!("unknown word {}", quoted(word)))),
             }
             offset += word.len() + 1;
         }

@@ -65,7 +65,7 @@ impl<'a> Applier<'a> {
             edge,
             sysctls,
             indices: seen.links.values().map(|link| (link.name, link.index)).collect(),
-            ipv6: sysctls.is_some_and(|sysctls| sysctls.ipv6),
+            ipv6: sysctls.is_some_and(Sysctls::has_ipv6),
             pending: Vec::new(),
             requests: Vec::new(),
             medium: Medium::Route,
@@ -78,6 +78,7 @@ impl<'a> Applier<'a> {
         let mut done = Vec::new();
         let mut failure = None;
         for step in plan.steps() {
+            log::debug!("{step}");
             if let Err(stopped) = self.take(step, &mut done) {
                 failure = Some(stopped);
                 break;
@@ -101,6 +102,7 @@ impl<'a> Applier<'a> {
 
     fn put_back(mut self, done: &[Step], failure: Failure) -> Failure {
         let inverse = done.iter().cloned().collect::<Plan>().inverse();
+        log::debug!("{}; putting back {} steps", failure.error, inverse.steps().len());
         let errors = self.tolerantly(&inverse);
         if errors.is_empty() {
             return failure;
@@ -170,7 +172,8 @@ impl<'a> Applier<'a> {
         let index = |name: IfName| self.index(name, step);
         Ok(match step {
             Step::AddBridge { bridge, mac, mtu, state, auto_link_local } => {
-                let mut requests = link::add_bridge(*bridge, *mac, *mtu, *state, *auto_link_local || !self.ipv6);
+                let mut requests =
+                    link::add_bridge(*bridge, *mac, *mtu, *state, *auto_link_local || !self.ipv6).to_vec();
                 // Asked for in the same datagram: the steps after need its index.
                 requests.push(link::get(*bridge));
                 requests

@@ -30,7 +30,8 @@ pub struct Bridge {
     /// name on the same host, and a bridge that exists keeps its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<MacAddr>,
-    /// Its MTU in bytes, 68 to 65,535; without one the kernel's choice (1500) or what it has.
+    /// Its MTU in bytes, 68 to 65,535; without one 1500, or what it has. A bridge that is made here
+    /// keeps its MTU whatever its ports have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
     /// Whether it takes part in the spanning tree protocol (IEEE 802.1D).
@@ -151,7 +152,7 @@ impl Bridge {
             None => plan.extend([Step::AddBridge {
                 bridge: self.name,
                 mac: self.mac.unwrap_or_else(|| MacAddr::of_bridge(self.name.as_str(), &now.identity)),
-                mtu: self.mtu,
+                mtu: self.mtu.unwrap_or(1500),
                 state: BridgeState::new(self.stp),
                 auto_link_local: self.auto_link_local(),
             }]),
@@ -225,7 +226,7 @@ pub(crate) fn plan_delete(bridge: IfName, now: &Snapshot) -> Result<Plan> {
     plan.extend([Step::DeleteBridge {
         bridge,
         mac: link.mac.unwrap_or(MacAddr::new([0; 6])),
-        mtu: Some(link.mtu),
+        mtu: link.mtu,
         state,
         auto_link_local: link.auto_link_local.unwrap_or(false),
     }]);

@@ -101,10 +101,10 @@ pub(crate) fn plan(vif: IfName, lock: &Lock, now: &Snapshot) -> Result<Plan> {
         Some(_) => {
             plan.extend(step_guard(vif, before, guard.as_ref(), now));
             plan.extend(step_group(link, VIF_GROUP));
-            plan.extend(steps_port(link, before, lock));
+            plan.extend(steps_port(vif, link, before, lock));
         }
         None => {
-            plan.extend(steps_port(link, before, lock));
+            plan.extend(steps_port(vif, link, before, lock));
             plan.extend(step_group(link, 0));
             plan.extend(step_guard(vif, before, None, now));
         }
@@ -138,17 +138,16 @@ fn step_group(link: &Link, group: u32) -> Option<Step> {
     })
 }
 
-/// The bridge port's part of a change of lock. New addresses are let in before the port is locked
+/// The bridge port's part of a change of lock, under the name that it has by then. New addresses are let in before the port is locked
 /// and old ones are forgotten after, so that a guest that keeps its address loses no frame.
-pub(crate) fn steps_port(link: &Link, before: Option<&Guard>, lock: &Lock) -> Vec<Step> {
+pub(crate) fn steps_port(name: IfName, link: &Link, before: Option<&Guard>, lock: &Lock) -> Vec<Step> {
     let Some(port) = link.port else { return Vec::new() };
     let old = before.map(|guard| guard.lock.macs()).unwrap_or_default();
     let absent = |mac: &&MacAddr, from: &[MacAddr]| !from.contains(mac);
-    let add = lock.macs().iter().filter(|mac| absent(mac, old)).map(|mac| Step::AddFdb { port: link.name, mac: *mac });
+    let add = lock.macs().iter().filter(|mac| absent(mac, old)).map(|mac| Step::AddFdb { port: name, mac: *mac });
     let to = port_state(lock, port.isolated, port);
-    let set = (port != to).then_some(Step::SetPort { port: link.name, from: port, to });
-    let delete =
-        old.iter().filter(|mac| absent(mac, lock.macs())).map(|mac| Step::DeleteFdb { port: link.name, mac: *mac });
+    let set = (port != to).then_some(Step::SetPort { port: name, from: port, to });
+    let delete = old.iter().filter(|mac| absent(mac, lock.macs())).map(|mac| Step::DeleteFdb { port: name, mac: *mac });
     add.chain(set).chain(delete).collect()
 }
 

@@ -1,6 +1,7 @@
 //! Interface names, proven once.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::quoted;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -51,8 +52,7 @@ impl IfName {
     /// ```
     pub fn new(name: &str) -> Result<IfName> {
         let wrong = |offset: usize, why: &str| {
-            Err(Error::invalid(ErrorKind::Parse, format!("interface name \"{}\" {why}", name.escape_debug()))
-                .at(offset))
+            Err(Error::invalid(ErrorKind::Parse, format!("interface name {} {why}", quoted(name))).at(offset))
         };
         if name.is_empty() {
             return wrong(0, "is empty");

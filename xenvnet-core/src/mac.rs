@@ -1,6 +1,7 @@
 //! MAC addresses of guests and bridges, and how they are made.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::quoted;
 use macaddr::MacAddr6;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -165,7 +166,7 @@ pub(crate) fn crc32(octets: &[u8]) -> u32 {
 /// Reads `count` octets of hexadecimal with any of `:`, `-`, `.` between them.
 fn parse_octets<const N: usize>(text: &str, noun: &str) -> Result<[u8; N]> {
     let wrong = |offset: usize, why: String| {
-        Err(Error::invalid(ErrorKind::Parse, format!("{noun} \"{}\" {why}", text.escape_debug())).at(offset))
+        Err(Error::invalid(ErrorKind::Parse, format!("{noun} {} {why}", quoted(text))).at(offset))
     };
     let mut digits = Vec::with_capacity(2 * N);
     let mut since_separator = 0;

@@ -4,6 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
 use crate::plan::{Plan, Step, Table};
 use crate::snapshot::Snapshot;
+use crate::text::quoted;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -96,11 +97,7 @@ impl FromStr for Masquerade {
             None => (text, None),
         };
         let subnet = subnet.parse().map_err(|_| {
-            Error::invalid(
-                ErrorKind::Parse,
-                format!("\"{}\" is no subnet: ADDRESS/PREFIX is wanted", subnet.escape_debug()),
-            )
-            .at(0)
+            Error::invalid(ErrorKind::Parse, format!("{} is no subnet: ADDRESS/PREFIX is wanted", quoted(subnet))).at(0)
         })?;
         Ok(Masquerade { subnet, uplink })
     }

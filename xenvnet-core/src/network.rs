@@ -6,6 +6,7 @@ use crate::ifname::IfName;
 use crate::masquerade::{self, Masquerade};
 use crate::plan::{Plan, Step, Table};
 use crate::snapshot::{Snapshot, Sysctl};
+use crate::text::{nearest, quoted};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -363,18 +364,17 @@ impl FromStr for Network {
                     format!("this version starts network-virtual (the brouter) only, not {script}"),
                 ));
             }
-            _ => return Err(wrong(offset, format!("unknown script \"{}\"", script.escape_debug()))),
+            _ => return Err(wrong(offset, format!("unknown script {}", quoted(script)))),
         }
         let (mut bridge, mut address, mut subnet, mut vifnum, mut uplink) = (None, None, None, 0u32, None);
         let mut antispoof = false;
         let mut seen: Vec<&str> = Vec::new();
         for (offset, word) in words {
-            let (key, value) = word
-                .split_once('=')
-                .ok_or_else(|| wrong(offset, format!("\"{}\" is no KEY=VALUE", word.escape_debug())))?;
+            let (key, value) =
+                word.split_once('=').ok_or_else(|| wrong(offset, format!("{} is no KEY=VALUE", quoted(word))))?;
             let at = offset + key.len() + 1;
             let net = || -> Result<IpNetwork> {
-                value.parse().map_err(|_| wrong(at, format!("{key}=\"{}\" is no ADDRESS/PREFIX", value.escape_debug())))
+                value.parse().map_err(|_| wrong(at, format!("{key}={} is no ADDRESS/PREFIX", quoted(value))))
             };
             let name = || value.parse::<IfName>().map_err(|error| wrong(at, error.to_string()));
             if seen.contains(&key) {
@@ -386,27 +386,20 @@ impl FromStr for Network {
                 "brnet" => subnet = Some(net()?),
                 "uplink" => uplink = Some(name()?),
                 "vifnum" => {
-                    vifnum = value
-                        .parse()
-                        .map_err(|_| wrong(at, format!("vifnum=\"{}\" is no number", value.escape_debug())))?
+                    vifnum = value.parse().map_err(|_| wrong(at, format!("vifnum={} is no number", quoted(value))))?
                 }
                 "antispoof" => {
                     antispoof = match value {
                         "yes" => true,
                         "no" => false,
                         _ => {
-                            return Err(wrong(
-                                at,
-                                format!("antispoof=\"{}\" is neither yes nor no", value.escape_debug()),
-                            ));
+                            return Err(wrong(at, format!("antispoof={} is neither yes nor no", quoted(value))));
                         }
                     }
                 }
                 _ => {
-                    let guess = crate::text::nearest(key, &KEYS)
-                        .map(|key| format!("; did you mean \"{key}\"?"))
-                        .unwrap_or_default();
-                    return Err(wrong(offset, format!("unknown key \"{}\"", key.escape_debug())).with_more(&guess));
+                    let guess = nearest(key, &KEYS).map(|key| format!("; did you mean \"{key}\"?")).unwrap_or_default();
+                    return Err(wrong(offset, format!("unknown key {}", quoted(key))).with_more(&guess));
                 }
             }
             seen.push(key);

@@ -7,7 +7,7 @@ use crate::guard;
 use crate::ifname::IfName;
 use crate::masquerade::Masquerade;
 use crate::network::Network;
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 use crate::snapshot::Snapshot;
 use crate::vif::{self, Attachment, Port};
 use serde::{Deserialize, Serialize};
@@ -156,6 +156,48 @@ impl Operation {
             Operation::StartNetwork(network) => network.plan_start(now),
             Operation::StopNetwork(network) => network.plan_stop(now),
         }
+    }
+
+    /// Reads operations from JSON: one object, or a list of them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parse`](crate::ErrorKind::Parse) with the offset of what could not be read.
+    ///
+    /// ```
+    /// use xenvnet_core::Operation;
+    /// let operations = Operation::from_json(r#"[{"detach_vif":{"vif":"vif1.0"}}]"#)?;
+    /// assert_eq!(operations[0].verb(), "detach_vif");
+    /// assert_eq!(Operation::from_json("[{}]").unwrap_err().offset(), Some(2));
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn from_json(text: &str) -> Result<Vec<Operation>> {
+        crate::text::one_or_many(text, "operations")
+    }
+
+    /// The plans of several operations, each made for what the ones before it leave behind.
+    pub(crate) fn plan_all(operations: &[Operation], seen: &Snapshot) -> Result<Plan> {
+        let mut now = seen.clone();
+        let mut all = Plan::default();
+        for operation in operations {
+            let plan = operation.plan(&now)?;
+            if operations.len() > 1 {
+                now = now.after(&plan);
+            }
+            all = all.then(plan);
+        }
+        if !operations.iter().all(|operation| matches!(operation, Operation::AttachVif(_))) {
+            return Ok(all);
+        }
+        // Each vif is for itself: what is alike for all of them travels together. The filter stands
+        // under a vif's new name before the vif has it, which costs nobody a frame: it is down.
+        let mut steps: Vec<Step> = all.steps().to_vec();
+        steps.sort_by_key(|step| match step {
+            Step::Down { .. } => 0,
+            Step::AddTable { .. } | Step::SetGuard { .. } | Step::ForgetDrops { .. } => 1,
+            Step::Up { .. } => 3,
+            _ => 2,
+        });
+        Ok(steps.into_iter().collect())
     }
 
     /// What the plan depends on.
@@ -316,7 +358,7 @@ mod tests {
         + web: locked mac=00:16:3e:00:00:02 ip=10.98.98.2
         ~ web: mac 02:00:00:00:00:03 -> fe:ff:ff:ff:ff:ff, group 0 -> 7777, ipv6 link-local on -> off, alias "" -> "vif1.0"
         + web: port of xenbr0, learning off, locked on, isolated on, fdb 00:16:3e:00:00:02 static sticky
-        ? web: read back as a locked port of xenbr0
+        ? web: read back as a port of xenbr0, learning off, locked on, isolated on
         ~ web: up
         "#);
         insta::assert_snapshot!(plan.inverse(), @r#"
@@ -363,7 +405,7 @@ mod tests {
         insta::assert_snapshot!(start, @r"
         + table inet xenvnet
         + network network-virtual bridge=xenbr0 bridgeip=10.98.98.1/24 brnet=10.98.98.0/24
-        + bridge xenbr0 mac 2e:62:ac:1b:62:94 stp off forward_delay 0
+        + bridge xenbr0 mac 2e:62:ac:1b:62:94 mtu 1500 stp off forward_delay 0
         ~ xenbr0: up
         + xenbr0: address 10.98.98.1/24
         + masquerade 10.98.98.0/24

@@ -108,9 +108,9 @@ impl LinkSettings {
 #[allow(missing_docs, reason = "the fields are the words of the step's own sentence")]
 pub enum Step {
     /// Creates a bridge, down.
-    AddBridge { bridge: IfName, mac: MacAddr, mtu: Option<u32>, state: BridgeState, auto_link_local: bool },
+    AddBridge { bridge: IfName, mac: MacAddr, mtu: u32, state: BridgeState, auto_link_local: bool },
     /// Deletes a bridge that has no ports and no addresses left.
-    DeleteBridge { bridge: IfName, mac: MacAddr, mtu: Option<u32>, state: BridgeState, auto_link_local: bool },
+    DeleteBridge { bridge: IfName, mac: MacAddr, mtu: u32, state: BridgeState, auto_link_local: bool },
     /// Changes a bridge's own settings.
     SetBridge { bridge: IfName, from: BridgeState, to: BridgeState },
     /// Gives an interface that is down another name.
@@ -235,7 +235,7 @@ impl Step {
             DeleteMasquerade { masquerade } => format!("unmasquerade {masquerade}"),
             AddNetwork { record } => format!("record the network of {}", record.network.bridge_name()),
             DeleteNetwork { record } => format!("forget the network of {}", record.network.bridge_name()),
-            Check { port, .. } => format!("prove the lock of {port}"),
+            Check { port, .. } => format!("prove {port} as it was set up"),
         }
     }
 }
@@ -274,11 +274,7 @@ impl fmt::Display for Step {
         use Step::*;
         match self {
             AddBridge { bridge, mac, mtu, state, .. } => {
-                write!(f, "+ bridge {bridge} mac {mac}")?;
-                if let Some(mtu) = mtu {
-                    write!(f, " mtu {mtu}")?;
-                }
-                write!(f, " {state}")
+                write!(f, "+ bridge {bridge} mac {mac} mtu {mtu} {state}")
             }
             DeleteBridge { bridge, .. } => write!(f, "- bridge {bridge}"),
             SetBridge { bridge, from, to } => write!(f, "~ bridge {bridge}: {from} -> {to}"),
@@ -310,7 +306,7 @@ impl fmt::Display for Step {
             DeleteMasquerade { masquerade } => write!(f, "- masquerade {masquerade}"),
             AddNetwork { record } => write!(f, "+ network {}", record.network),
             DeleteNetwork { record } => write!(f, "- network {}", record.network),
-            Check { port, bridge, .. } => write!(f, "? {port}: read back as a locked port of {bridge}"),
+            Check { port, bridge, state, .. } => write!(f, "? {port}: read back as a port of {bridge}, {state}"),
         }
     }
 }
@@ -333,6 +329,20 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Reads a plan from JSON, as it is written by serde.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parse`](crate::ErrorKind::Parse) with the offset of what could not be read.
+    ///
+    /// ```
+    /// let plan = xenvnet_core::Plan::from_json(r#"[{"step":"up","link":"xenbr0"}]"#)?;
+    /// assert_eq!(plan.to_string(), "~ xenbr0: up\n");
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn from_json(text: &str) -> crate::Result<Plan> {
+        crate::text::from_json(text, "plan")
+    }
+
     /// The steps in the order they are taken.
     ///
     /// ```

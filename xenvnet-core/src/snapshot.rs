@@ -8,7 +8,7 @@ use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
 use crate::network::NetworkRecord;
 use crate::plan::{Plan, Step, Table};
-use crate::vif::VIF_GROUP;
+use crate::vif::{VIF_GROUP, VifId};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -266,13 +266,17 @@ impl Snapshot {
         self.links.values().filter(|link| link.is_bridge())
     }
 
-    /// All interfaces of guests: those in the group, and those that are locked.
+    /// All interfaces of guests: those in the group, those that are locked, and those that have
+    /// netback's name or had it before they were renamed.
     ///
     /// ```
     /// assert_eq!(xenvnet_core::Snapshot::default().vifs().count(), 0);
     /// ```
     pub fn vifs(&self) -> impl Iterator<Item = &Link> {
-        self.links.values().filter(|link| link.is_vif() || self.guards.contains_key(&link.name))
+        self.links.values().filter(|link| {
+            let named = |name: &str| name.parse::<VifId>().is_ok();
+            link.is_vif() || self.guards.contains_key(&link.name) || named(link.name.as_str()) || named(&link.alias)
+        })
     }
 
     /// The ports of a bridge.
@@ -336,7 +340,7 @@ impl Snapshot {
                 let index = u32::MAX - self.links.len() as u32;
                 let mut link = Link::new(index, bridge);
                 link.mac = Some(mac);
-                link.mtu = mtu.unwrap_or(link.mtu);
+                link.mtu = mtu;
                 link.bridge = Some(state);
                 link.auto_link_local = Some(auto_link_local);
                 self.links.insert(bridge, link);

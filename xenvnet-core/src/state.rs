@@ -25,8 +25,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// Where root's hosts meet unless told otherwise.
-pub(crate) const DEFAULT: &str = "/run/xenvnet";
+/// Where root's hosts meet unless told otherwise. Who is root in a user namespace only does not own
+/// that directory.
+pub(crate) fn default_dir() -> Option<PathBuf> {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let everybody = map.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
+    (geteuid().is_root() && everybody).then(|| PathBuf::from("/run/xenvnet"))
+}
 
 /// The open lock file of a folder, shared by all hosts of the process.
 type LockFile = Arc<Mutex<File>>;
@@ -109,7 +114,7 @@ impl State {
         for Found { name, entry, gone } in &entries {
             let cut_off = entry.as_ref().is_some_and(|entry| !entry.is_closed());
             if *gone && cut_off {
-                log::warn!("{name}: a change was cut off in the middle; `xenvnet undo` puts it back");
+                log::warn!("{name}: a change was cut off in the middle; undo puts it back");
             }
             let newest = entry.as_ref().is_some_and(|entry| Some(entry.time) == newest);
             if *gone && !cut_off && !newest {

@@ -1,4 +1,63 @@
-//! Help with typing mistakes.
+//! Text for people: what they typed, and what they may have meant.
+
+use crate::error::{Error, ErrorKind, Result};
+use ipnetwork::IpNetwork;
+use serde::de::DeserializeOwned;
+use std::net::IpAddr;
+
+/// Reads an IP address, IPv4 or IPv6.
+///
+/// # Errors
+/// [`ErrorKind::Parse`].
+///
+/// ```
+/// assert!(xenvnet_core::parse_ip("10.98.98.2")?.is_ipv4());
+/// assert_eq!(xenvnet_core::parse_ip("10.98.98").unwrap_err().to_string(), r#""10.98.98" is no IP address"#);
+/// # Ok::<(), xenvnet_core::Error>(())
+/// ```
+pub fn parse_ip(text: &str) -> Result<IpAddr> {
+    text.parse().map_err(|_| Error::invalid(ErrorKind::Parse, format!("{} is no IP address", quoted(text))).at(0))
+}
+
+/// Reads an IP address with or without a prefix length; without, it is the one address.
+///
+/// # Errors
+/// [`ErrorKind::Parse`].
+///
+/// ```
+/// assert_eq!(xenvnet_core::parse_ip_network("10.98.98.2")?.prefix(), 32);
+/// assert!(xenvnet_core::parse_ip_network("10.98.98.0/33").is_err());
+/// # Ok::<(), xenvnet_core::Error>(())
+/// ```
+pub fn parse_ip_network(text: &str) -> Result<IpNetwork> {
+    let wrong = || Error::invalid(ErrorKind::Parse, format!("{} is no IP address or prefix", quoted(text))).at(0);
+    text.parse().map_err(|_| wrong())
+}
+
+/// Reads a value from JSON.
+pub(crate) fn from_json<T: DeserializeOwned>(text: &str, noun: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        // serde_json counts lines and columns, from 1.
+        let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+        let offset = (before + error.column().saturating_sub(1)).min(text.len());
+        Error::invalid(ErrorKind::Parse, format!("{noun}: {error}")).at(offset)
+    })
+}
+
+/// Reads one value from JSON, or a list of them.
+pub(crate) fn one_or_many<T: DeserializeOwned>(text: &str, noun: &str) -> Result<Vec<T>> {
+    if text.trim_start().starts_with('[') { from_json(text, noun) } else { Ok(vec![from_json(text, noun)?]) }
+}
+
+/// What somebody gave us, in quotes, fit for a message: nothing in it can move a cursor, and it is
+/// no longer than a line.
+pub(crate) fn quoted(text: &str) -> String {
+    const LINE: usize = 60;
+    match text.char_indices().nth(LINE) {
+        None => format!("\"{}\"", text.escape_debug()),
+        Some((end, _)) => format!("\"{}\"...", text[..end].escape_debug()),
+    }
+}
 
 /// The known word that a mistyped one was most likely meant to be.
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
@@ -25,6 +84,12 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quotes_are_short_and_tame() {
+        assert_eq!(quoted("a\x1b[2Jb"), "\"a\\u{1b}[2Jb\"");
+        assert!(quoted(&"x".repeat(1_000_000)).len() < 70);
+    }
 
     #[test]
     fn typos_are_recognised_and_other_words_are_not() {

@@ -6,6 +6,7 @@ use crate::apply::{Applier, Failure};
 use crate::edge::Edge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
+use crate::journal::Entry;
 use crate::namespace::Namespace;
 use crate::netlink::link;
 use crate::netlink::neighbour;
@@ -54,8 +55,9 @@ impl HostOptions {
 
     /// With this directory for the lock that hosts of one namespace share and for the journals of
     /// changes. It is made if it is not there, and must belong to the caller, who alone may write
-    /// it. Unless told, `/run/xenvnet` for root, and none for others: calls of several processes
-    /// then do not wait for each other, and nothing can be undone after a crash.
+    /// it. Unless told, `/run/xenvnet` for root (of the whole system, not of a user namespace), and
+    /// none for others: calls of several processes then do not wait for each other, and nothing can
+    /// be undone after a crash.
     ///
     /// ```no_run
     /// let host = xenvnet_core::Host::options().state_dir("/run/mytoolstack").open()?;
@@ -98,10 +100,9 @@ impl HostOptions {
     /// ```
     pub fn open(self) -> Result<Host> {
         let namespace = self.netns.map_or_else(Namespace::current, Namespace::given)?;
-        let default = || nix::unistd::geteuid().is_root().then(|| PathBuf::from(state::DEFAULT));
         let place = Place {
             namespace,
-            state_dir: self.state.or_else(default),
+            state_dir: self.state.or_else(state::default_dir),
             opener: self.opener.unwrap_or_else(|| Box::new(|protocol| Ok(Box::new(Kernel::open(protocol)?)))),
             identity: identity(),
         };
@@ -245,7 +246,7 @@ impl Host {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn plan(&self, operations: &[Operation]) -> Result<Plan> {
-        plan(&self.observe(operations)?, operations)
+        Operation::plan_all(operations, &self.observe(operations)?)
     }
 
     /// Carries out a plan, all of it or nothing: when a step fails, those before it are put back.
@@ -302,11 +303,6 @@ impl Host {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn run_all(&self, operations: &[Operation]) -> Result<Outcome> {
-        self.carry_out(operations, |plan| plan)
-    }
-
-    /// Observes, plans and applies under one lock.
-    fn carry_out(&self, operations: &[Operation], arrange: impl Fn(Plan) -> Plan) -> Result<Outcome> {
         let mut inner = self.inner()?;
         // Waiting is done before looking, so that what is seen stays so.
         let mut tries = 2;
@@ -314,7 +310,7 @@ impl Host {
             let Inner { edge, sysctls, state, .. } = &mut *inner;
             let held = state.as_mut().map(State::lock).transpose()?;
             let seen = observe(edge, sysctls.as_ref(), &self.place.identity, operations)?;
-            let plan = arrange(plan(&seen, operations)?);
+            let plan = Operation::plan_all(operations, &seen)?;
             if plan.is_empty() {
                 return Ok(Outcome::Unchanged);
             }
@@ -357,6 +353,22 @@ impl Host {
         Ok(inner)
     }
 
+    /// What [`Host::undo`] would do.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is nothing to undo, [`ErrorKind::State`] without a state
+    /// directory.
+    ///
+    /// ```no_run
+    /// print!("{}", xenvnet_core::Host::open()?.plan_undo()?);
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn plan_undo(&self) -> Result<Plan> {
+        let mut inner = self.inner()?;
+        let held = state_of(&mut inner.state)?.lock()?;
+        Ok(newest(&held)?.1.inverse)
+    }
+
     /// Puts the last change back that was made through this state directory, by whatever process,
     /// whether it ran to its end or was cut off in the middle.
     ///
@@ -369,25 +381,18 @@ impl Host {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn undo(&self) -> Result<Outcome> {
-        let what = "undo the last change";
         let mut inner = self.inner()?;
         let Inner { edge, sysctls, state, .. } = &mut *inner;
-        let state = state.as_mut().ok_or_else(|| {
-            Error::cannot(ErrorKind::State, what, "this host was opened without a state directory")
-                .with_advice("open it with one: changes are then written down before they begin")
-        })?;
-        let held = state.lock()?;
-        let Some((journal, entry)) = held.newest()? else {
-            return Err(Error::cannot(ErrorKind::NotFound, what, "no change was made, or it was undone already"));
-        };
+        let held = state_of(state)?.lock()?;
+        let (journal, entry) = newest(&held)?;
         let links = named(&entry.inverse);
-        let seen = edge.observe(what, &Needs { links, ..Needs::default() })?;
+        let seen = edge.observe(UNDO, &Needs { links, ..Needs::default() })?;
         match Applier::new(edge, sysctls.as_ref(), &seen).put_back_plan(&entry.inverse) {
             Ok(()) => {
                 held.close(&journal)?;
                 Ok(if entry.inverse.is_empty() { Outcome::Unchanged } else { Outcome::Changed })
             }
-            Err(errors) => Err(Error::cannot(ErrorKind::Undo, what, "not everything could be put back").and(errors)),
+            Err(errors) => Err(Error::cannot(ErrorKind::Undo, UNDO, "not everything could be put back").and(errors)),
         }
     }
 }
@@ -396,6 +401,20 @@ impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host").field("namespace", &self.place.namespace.id).finish_non_exhaustive()
     }
+}
+
+const UNDO: &str = "undo the last change";
+
+fn state_of(state: &mut Option<State>) -> Result<&mut State> {
+    state.as_mut().ok_or_else(|| {
+        Error::cannot(ErrorKind::State, UNDO, "this host was opened without a state directory")
+            .with_advice("open it with one: changes are then written down before they begin")
+    })
+}
+
+fn newest(held: &Held<'_>) -> Result<(String, Entry)> {
+    let none = || Error::cannot(ErrorKind::NotFound, UNDO, "no change was made, or it was undone already");
+    held.newest()?.ok_or_else(none)
 }
 
 fn sysctls(from: Option<&Sysctls>) -> std::collections::BTreeMap<Sysctl, u32> {
@@ -412,21 +431,6 @@ fn observe(edge: &mut Edge, settings: Option<&Sysctls>, identity: &[u8], operati
     }
     snapshot.identity = identity.to_vec();
     Ok(snapshot)
-}
-
-/// The plans of some operations, each made for what the ones before it leave behind.
-fn plan(seen: &Snapshot, operations: &[Operation]) -> Result<Plan> {
-    let [operation] = operations else {
-        let mut now = seen.clone();
-        let mut all = Plan::default();
-        for operation in operations {
-            let plan = operation.plan(&now)?;
-            now = now.after(&plan);
-            all = all.then(plan);
-        }
-        return Ok(all);
-    };
-    operation.plan(seen)
 }
 
 /// Writes down how to put the plan back, then carries it out.

@@ -10,7 +10,7 @@ use crate::ifname::IfName;
 use crate::masquerade::Masquerade;
 use crate::network::Network;
 use crate::operation::Operation;
-use crate::plan::{Outcome, Step};
+use crate::plan::Outcome;
 use crate::vif::Attachment;
 
 /// # One method a verb
@@ -167,17 +167,7 @@ impl Host {
     /// ```
     pub fn attach_vifs(&self, attachments: &[Attachment]) -> Result<Outcome> {
         let operations: Vec<_> = attachments.iter().cloned().map(Operation::AttachVif).collect();
-        // Each vif is for itself: what is alike for all of them travels together.
-        self.carry_out(&operations, |plan| {
-            let mut steps = plan.steps().to_vec();
-            steps.sort_by_key(|step| match step {
-                Step::Down { .. } => 0,
-                Step::AddTable { .. } | Step::SetGuard { .. } | Step::ForgetDrops { .. } => 1,
-                Step::Up { .. } => 3,
-                _ => 2,
-            });
-            steps.into_iter().collect()
-        })
+        self.run_all(&operations)
     }
 
     /// A vif is down, off its bridge, its lock and its drop counters gone. It may have vanished

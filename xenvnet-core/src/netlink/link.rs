@@ -126,25 +126,20 @@ fn bridge_state(state: BridgeState) -> [InfoBridge; 2] {
     [InfoBridge::StpState(stp), InfoBridge::ForwardDelay(state.forward_delay)]
 }
 
-/// A new bridge, down. Without an address of its own making, that is said in a second message: the
-/// kernel takes no per-family settings with a link that it does not have yet.
-pub(crate) fn add_bridge(
-    name: IfName,
-    mac: MacAddr,
-    mtu: Option<u32>,
-    state: BridgeState,
-    link_local: bool,
-) -> Vec<Request> {
-    let mut message = LinkBridge::new(name.as_str()).down().address(mac.octets().to_vec());
-    if let Some(mtu) = mtu {
-        message = message.mtu(mtu);
-    }
+/// A new bridge, down, in two messages. The kernel takes no per-family settings with a link that it
+/// does not have yet; and an MTU counts as chosen only where it changes that of a link that is
+/// there, otherwise the bridge follows its smallest port.
+pub(crate) fn add_bridge(name: IfName, mac: MacAddr, mtu: u32, state: BridgeState, link_local: bool) -> [Request; 2] {
+    let another = if mtu > 68 { mtu - 1 } else { mtu + 1 };
+    let mut add = LinkBridge::new(name.as_str()).down().address(mac.octets().to_vec()).mtu(another);
     for info in bridge_state(state) {
-        message = message.append_info_data(info);
+        add = add.append_info_data(info);
     }
-    let add = Request::route(RouteNetlinkMessage::NewLink(message.build()), CREATE_NEW);
-    let silent = LinkUnspec::new_with_name(name.as_str()).append_extra_attribute(auto_link_local(false));
-    std::iter::once(add).chain((!link_local).then(|| set(silent.build()))).collect()
+    let mut change = LinkUnspec::new_with_name(name.as_str()).mtu(mtu);
+    if !link_local {
+        change = change.append_extra_attribute(auto_link_local(false));
+    }
+    [Request::route(RouteNetlinkMessage::NewLink(add.build()), CREATE_NEW), set(change.build())]
 }
 
 pub(crate) fn delete(index: u32) -> Request {

@@ -82,6 +82,21 @@ impl Attachment {
         Attachment { vif, name: None, mtu: None, lock: lock.into(), to: Port::Bridge { bridge, isolated: false } }
     }
 
+    /// Reads attachments from JSON: one object, or a list of them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parse`] with the offset of what could not be read.
+    ///
+    /// ```
+    /// use xenvnet_core::Attachment;
+    /// let json = r#"{"vif":"vif1.0","lock":"disabled","to":{"bridge":{"bridge":"xenbr0"}}}"#;
+    /// assert_eq!(Attachment::from_json(json)?.len(), 1);
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn from_json(text: &str) -> Result<Vec<Attachment>> {
+        crate::text::one_or_many(text, "attachments")
+    }
+
     /// Renamed on the way.
     ///
     /// ```
@@ -248,12 +263,16 @@ impl Attachment {
 
     /// What changes on a port that stays where it is.
     fn steps_port(&self, link: &Link, now: &Snapshot, isolated: bool) -> Vec<Step> {
-        let mut steps = guard::steps_port(link, now.guard_of(link.name), &self.lock);
+        let mut steps = guard::steps_port(self.final_name(), link, now.guard_of(link.name), &self.lock);
         if let Some(from) = link.port
             && from.isolated != isolated
         {
             let from = guard::port_state(&self.lock, from.isolated, from);
-            steps.push(Step::SetPort { port: link.name, from, to: guard::port_state(&self.lock, isolated, from) });
+            steps.push(Step::SetPort {
+                port: self.final_name(),
+                from,
+                to: guard::port_state(&self.lock, isolated, from),
+            });
         }
         steps
     }

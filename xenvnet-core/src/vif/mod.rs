@@ -7,6 +7,7 @@ pub use attachment::{Attachment, Port};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
+use crate::text::quoted;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -139,11 +140,8 @@ impl FromStr for VifId {
             Some((number(domid)?, number(devid)?))
         };
         let (domid, devid) = read().ok_or_else(|| {
-            Error::invalid(
-                ErrorKind::Parse,
-                format!("\"{}\" is not a vif's name: vifDOMID.DEVID is wanted", text.escape_debug()),
-            )
-            .at(0)
+            Error::invalid(ErrorKind::Parse, format!("{} is not a vif's name: vifDOMID.DEVID is wanted", quoted(text)))
+                .at(0)
         })?;
         VifId::new(domid, devid)
     }
