@@ -151,7 +151,7 @@ impl Bridge {
         match now.link(self.name) {
             None => plan.extend([Step::AddBridge {
                 bridge: self.name,
-                mac: self.mac.unwrap_or_else(|| MacAddr::of_bridge(self.name.as_str(), &now.identity)),
+                mac: self.mac.unwrap_or_else(|| MacAddr::of_bridge(self.name.as_str(), now.bridge_seed)),
                 mtu: self.mtu.unwrap_or(1500),
                 state: BridgeState::new(self.stp),
                 auto_link_local: self.auto_link_local(),

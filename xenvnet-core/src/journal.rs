@@ -5,13 +5,13 @@
 //! the change had not begun.
 
 use crate::plan::Plan;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) const PREFIX: &str = "journal-";
@@ -57,11 +57,16 @@ pub(crate) struct Journal {
 
 impl Journal {
     pub(crate) fn create(folder: impl AsFd) -> io::Result<Journal> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
         boot();
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{}-{number}", std::process::id());
-        let file = crate::state::file(folder, &name, OFlag::O_RDWR | OFlag::O_CREAT)?;
+        // Process ids come again: a journal that is there is never written over.
+        let mut number = 0;
+        let file = loop {
+            let name = format!("{PREFIX}{}-{number}", std::process::id());
+            match crate::state::file(&folder, &name, OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL) {
+                Err(Errno::EEXIST) => number += 1,
+                other => break other?,
+            }
+        };
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => Ok(Journal { file }),
             Err((_, errno)) => Err(errno.into()),

@@ -148,17 +148,38 @@ impl MacAddr {
 
     /// The address that a bridge of this name keeps on this host: the prefix `2e:62` and the
     /// CRC-32 of the host's identity and the name.
-    pub(crate) fn of_bridge(name: &str, host_identity: &[u8]) -> MacAddr {
-        let mut seed = host_identity.to_vec();
-        seed.extend_from_slice(name.as_bytes());
-        let [a, b, c, d] = crc32(&seed).to_be_bytes();
+    pub(crate) fn of_bridge(name: &str, seed: BridgeSeed) -> MacAddr {
+        let [a, b, c, d] = (!crc32_over(seed.0, name.as_bytes())).to_be_bytes();
         MacAddr([0x2e, 0x62, a, b, c, d])
     }
 }
 
-/// CRC-32/ISO-HDLC, bit by bit: it runs over a few octets once a guest.
+/// What makes the addresses of one host's bridges differ from those of another's: a checksum of
+/// what the host is known by, from which that cannot be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct BridgeSeed(u32);
+
+impl BridgeSeed {
+    pub(crate) fn of(identity: &[u8]) -> BridgeSeed {
+        BridgeSeed(crc32_over(!0, identity))
+    }
+}
+
+impl Default for BridgeSeed {
+    fn default() -> BridgeSeed {
+        BridgeSeed::of(&[])
+    }
+}
+
+/// CRC-32/ISO-HDLC, the one of zlib.
 pub(crate) fn crc32(octets: &[u8]) -> u32 {
-    !octets.iter().fold(!0u32, |crc, octet| {
+    !crc32_over(!0, octets)
+}
+
+/// Its register after some more octets, bit by bit: it runs over a few octets once a guest.
+fn crc32_over(register: u32, octets: &[u8]) -> u32 {
+    octets.iter().fold(register, |crc, octet| {
         (0..8).fold(crc ^ u32::from(*octet), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
     })
 }
@@ -352,10 +373,10 @@ mod tests {
 
     #[test]
     fn bridges_keep_their_address_and_differ_from_each_other() {
-        let a = MacAddr::of_bridge("xenbr0", b"host");
-        assert_eq!(a, MacAddr::of_bridge("xenbr0", b"host"));
-        assert_ne!(a, MacAddr::of_bridge("xenbr1", b"host"));
-        assert_ne!(a, MacAddr::of_bridge("xenbr0", b"other"));
+        let a = MacAddr::of_bridge("xenbr0", BridgeSeed::of(b"host"));
+        assert_eq!(a, MacAddr::of_bridge("xenbr0", BridgeSeed::of(b"host")));
+        assert_ne!(a, MacAddr::of_bridge("xenbr1", BridgeSeed::of(b"host")));
+        assert_ne!(a, MacAddr::of_bridge("xenbr0", BridgeSeed::of(b"other")));
         assert!(a.is_local() && a.is_unicast());
     }
 

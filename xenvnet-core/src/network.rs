@@ -125,7 +125,20 @@ impl Brouter {
         if self.subnet.is_ipv4() { Sysctl::Ip4Forward } else { Sysctl::Ip6Forward }
     }
 
-    fn validate(&self) -> Result<()> {
+    /// Whether the values can be meant.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for a gateway that the guests could not reach, and what
+    /// [`Bridge::validate`] and [`Masquerade::validate`] refuse.
+    ///
+    /// ```
+    /// # use xenvnet_core::Brouter;
+    /// let brouter = Brouter::new("xenbr1".parse()?, "10.6.7.1/24".parse().unwrap());
+    /// assert!(brouter.clone().validate().is_ok());
+    /// assert!(brouter.subnet("10.1.0.0/16".parse().unwrap()).validate().is_err());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn validate(&self) -> Result<()> {
         self.bridge().validate()?;
         self.masquerade().validate()?;
         let refuse = |why: String| Err(Error::invalid(ErrorKind::InvalidArgument, why));

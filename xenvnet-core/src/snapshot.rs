@@ -4,7 +4,7 @@ use crate::drops::Drops;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::Guard;
 use crate::ifname::IfName;
-use crate::mac::MacAddr;
+use crate::mac::{BridgeSeed, MacAddr};
 use crate::masquerade::Masquerade;
 use crate::network::NetworkRecord;
 use crate::plan::{Plan, Step, Table};
@@ -238,9 +238,9 @@ pub struct Snapshot {
     pub networks: BTreeMap<IfName, NetworkRecord>,
     /// Kernel settings.
     pub sysctls: BTreeMap<Sysctl, u32>,
-    /// What this host is known by (systemd's machine id): seeds the MAC addresses of bridges.
-    #[serde(skip)]
-    pub(crate) identity: Vec<u8>,
+    /// What the MAC addresses of this host's bridges are made with.
+    #[serde(default)]
+    pub(crate) bridge_seed: BridgeSeed,
 }
 
 /// The layout of our tables that this version writes; it is stored in them.

@@ -7,6 +7,7 @@ use crate::edge::Edge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
 use crate::journal::Entry;
+use crate::mac::BridgeSeed;
 use crate::namespace::Namespace;
 use crate::netlink::link;
 use crate::netlink::neighbour;
@@ -104,7 +105,7 @@ impl HostOptions {
             namespace,
             state_dir: self.state.or_else(state::default_dir),
             opener: self.opener.unwrap_or_else(|| Box::new(|protocol| Ok(Box::new(Kernel::open(protocol)?)))),
-            identity: identity(),
+            bridge_seed: BridgeSeed::of(&identity()),
         };
         let inner = Mutex::new(place.open()?);
         Ok(Host { place, inner })
@@ -134,7 +135,7 @@ struct Place {
     namespace: Namespace,
     state_dir: Option<PathBuf>,
     opener: Box<Opener>,
-    identity: Vec<u8>,
+    bridge_seed: BridgeSeed,
 }
 
 impl Place {
@@ -212,7 +213,7 @@ impl Host {
         let mut inner = self.inner()?;
         let Inner { edge, sysctls, state, .. } = &mut *inner;
         let _held = state.as_mut().map(State::lock).transpose()?;
-        observe(edge, sysctls.as_ref(), &self.place.identity, operations)
+        observe(edge, sysctls.as_ref(), self.place.bridge_seed, operations)
     }
 
     /// The whole state, for reports.
@@ -230,7 +231,7 @@ impl Host {
         let _held = state.as_mut().map(State::lock).transpose()?;
         let mut snapshot = edge.snapshot()?;
         snapshot.sysctls = sysctls(settings.as_ref());
-        snapshot.identity.clone_from(&self.place.identity);
+        snapshot.bridge_seed = self.place.bridge_seed;
         Ok(snapshot)
     }
 
@@ -309,7 +310,7 @@ impl Host {
         loop {
             let Inner { edge, sysctls, state, .. } = &mut *inner;
             let held = state.as_mut().map(State::lock).transpose()?;
-            let seen = observe(edge, sysctls.as_ref(), &self.place.identity, operations)?;
+            let seen = observe(edge, sysctls.as_ref(), self.place.bridge_seed, operations)?;
             let plan = Operation::plan_all(operations, &seen)?;
             if plan.is_empty() {
                 return Ok(Outcome::Unchanged);
@@ -422,14 +423,19 @@ fn sysctls(from: Option<&Sysctls>) -> std::collections::BTreeMap<Sysctl, u32> {
     Sysctl::ALL.into_iter().filter_map(read).collect()
 }
 
-fn observe(edge: &mut Edge, settings: Option<&Sysctls>, identity: &[u8], operations: &[Operation]) -> Result<Snapshot> {
+fn observe(
+    edge: &mut Edge,
+    settings: Option<&Sysctls>,
+    bridge_seed: BridgeSeed,
+    operations: &[Operation],
+) -> Result<Snapshot> {
     let what = operations.first().map(ToString::to_string).unwrap_or_default();
     let needs = operations.iter().map(Operation::needs).fold(Needs::default(), Needs::and);
     let mut snapshot = edge.observe(&what, &needs)?;
     if needs.sysctls {
         snapshot.sysctls = sysctls(settings);
     }
-    snapshot.identity = identity.to_vec();
+    snapshot.bridge_seed = bridge_seed;
     Ok(snapshot)
 }
 

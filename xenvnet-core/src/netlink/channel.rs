@@ -5,6 +5,7 @@ use super::attributes::Reader;
 use super::transport::{self, Transport};
 use nix::libc;
 use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Length, type, flags, sequence, port: struct nlmsghdr.
 const HEADER: usize = 16;
@@ -156,7 +157,10 @@ impl Channel {
 
     /// Numbers the requests and sends them in one datagram; gives the first number.
     fn send(&mut self, requests: &[Request], acknowledged: usize) -> io::Result<u32> {
-        // Zero is the kernel's own number for what nobody asked for.
+        // By the clock, so that an answer that a forked sibling died without reading is older than
+        // any question of ours; and never zero, the kernel's own number for what nobody asked.
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_micros() as u32);
+        self.sequence = self.sequence.max(clock);
         if self.sequence > u32::MAX - requests.len() as u32 - 1 {
             self.sequence = 0;
         }
@@ -251,22 +255,34 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::VecDeque;
 
-    /// Answers from a list, whatever is asked.
+    /// Answers from a list, whatever is asked. Their numbers count from the latest question.
     #[derive(Debug, Default)]
     struct Script {
         answers: VecDeque<io::Result<Vec<u8>>>,
-        sent: usize,
+        first: u32,
     }
 
     impl Transport for Script {
-        fn send(&mut self, _: &[u8]) -> io::Result<()> {
-            self.sent += 1;
+        fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+            self.first = u32::from_ne_bytes(datagram[8..12].try_into().unwrap());
             Ok(())
         }
 
         fn receive(&mut self, into: &mut Vec<u8>, wait: bool) -> io::Result<bool> {
             match self.answers.pop_front() {
-                Some(answer) => answer.map(|octets| into.extend_from_slice(&octets)).map(|()| true),
+                Some(answer) => {
+                    let mut octets = answer?;
+                    let mut at = 0;
+                    while let Some(header) = octets.get(at..at + HEADER) {
+                        let len = u32::from_ne_bytes(header[..4].try_into().unwrap()) as usize;
+                        let sequence = u32::from_ne_bytes(header[8..12].try_into().unwrap());
+                        let sequence = self.first.wrapping_add(sequence).wrapping_sub(1);
+                        octets[at + 8..at + 12].copy_from_slice(&sequence.to_ne_bytes());
+                        at = at.saturating_add(len.next_multiple_of(4).max(HEADER));
+                    }
+                    into.append(&mut octets);
+                    Ok(true)
+                }
                 None if wait => Err(io::ErrorKind::TimedOut.into()),
                 None => Ok(false),
             }
@@ -289,7 +305,7 @@ mod tests {
     }
 
     fn channel(answers: Vec<io::Result<Vec<u8>>>) -> Channel {
-        Channel::new(Box::new(Script { answers: answers.into(), sent: 0 }))
+        Channel::new(Box::new(Script { answers: answers.into(), first: 0 }))
     }
 
     fn request() -> Request {
@@ -308,10 +324,10 @@ mod tests {
     #[test]
     fn a_dump_that_changed_is_asked_for_again() {
         let torn = [message(16, DUMP_INTERRUPTED, 1, b"torn"), message(DONE, 0, 1, &[0; 4])].concat();
-        let whole = [message(16, 0, 2, b"good"), message(DONE, 0, 2, &[0; 4])].concat();
+        let whole = [message(16, 0, 1, b"good"), message(DONE, 0, 1, &[0; 4])].concat();
         let answer = channel(vec![Ok(torn), Ok(whole)]).dump(&request()).unwrap();
         assert_eq!(answer.messages, [(16, b"good".to_vec())]);
-        let torn = |n| Ok([message(16, DUMP_INTERRUPTED, n, b"torn"), message(DONE, 0, n, &[0; 4])].concat());
+        let torn = |_| Ok([message(16, DUMP_INTERRUPTED, 1, b"torn"), message(DONE, 0, 1, &[0; 4])].concat());
         let endless = channel((1..100).map(torn).collect()).dump(&request());
         assert_eq!(endless.unwrap_err().raw_os_error(), Some(libc::EINTR));
     }
