@@ -120,15 +120,31 @@ impl<'a> Applier<'a> {
         self.requests.clear();
         let mut errors = Vec::new();
         for step in plan.steps() {
+            self.find(step);
             // One by one: each has its own chance.
             let taken = self.take(step, &mut Vec::new()).and_then(|()| self.flush(&mut Vec::new()));
             if let Err(failure) = taken {
                 self.pending.clear();
                 self.requests.clear();
-                errors.push(failure.error);
+                // What is gone needs nothing.
+                if failure.error.kind() != ErrorKind::NotFound {
+                    errors.push(failure.error);
+                }
             }
         }
         errors
+    }
+
+    /// Looks for the interfaces of a step that are not known: one that was made while its answer
+    /// was lost is there all the same.
+    fn find(&mut self, step: &Step) {
+        let unknown: Vec<_> = step.links().into_iter().filter(|name| !self.indices.contains_key(name)).collect();
+        let questions: Vec<_> = unknown.iter().map(|name| link::get(*name)).collect();
+        for (name, answer) in unknown.into_iter().zip(self.edge.route.query(&questions).unwrap_or_default()) {
+            if let Some(seen) = link_in(&[answer]) {
+                self.indices.insert(name, seen.link.index);
+            }
+        }
     }
 
     /// Collects a step, sending what was collected before where the step must not travel with it.
@@ -282,7 +298,15 @@ impl<'a> Applier<'a> {
                 let sent = self.edge.netfilter(&verb).and_then(|netfilter| {
                     netfilter.transact(&nf::batch(requests)).map_err(|error| transport(&verb, &error))
                 });
-                let answers = sent.map_err(|error| Failure::of(&first.step, error))?;
+                let answers = match sent {
+                    Ok(answers) => answers,
+                    Err(error) => {
+                        // Nobody knows whether the kernel took it: all of it is put back.
+                        let failure = Failure::of(&first.step, error);
+                        done.extend(pending.into_iter().map(|pending| pending.step));
+                        return Err(failure);
+                    }
+                };
                 batch_result(&pending, &answers, self.tolerant)?;
                 done.extend(pending.into_iter().map(|pending| pending.step));
                 Ok(())
@@ -334,12 +358,13 @@ impl<'a> Applier<'a> {
         let mut failure = None;
         for Pending { step, requests } in pending {
             let answers: Vec<_> = answers.by_ref().take(requests).collect();
+            self.learn(&step, &answers);
             if answers.len() < requests {
                 // Never sent: a datagram before it had a refusal.
                 continue;
             }
             let refused = answers.iter().filter_map(|answer| answer.refusal.as_ref());
-            let refused: Vec<_> = refused.filter(|refusal| !(self.tolerant && is_so_already(&step, refusal))).collect();
+            let refused: Vec<_> = refused.filter(|refusal| !self.is_fine(&step, refusal)).collect();
             if refused.len() < requests {
                 done.push(step.clone());
             }
@@ -354,14 +379,26 @@ impl<'a> Applier<'a> {
         failure.map_or(Ok(()), Err)
     }
 
+    /// An address that is to be unpinned may be unpinned already, whoever did it.
+    fn is_fine(&self, step: &Step, refusal: &Refusal) -> bool {
+        let unpinned = matches!((step, refusal.errno), (Step::DeleteFdb { .. }, libc::ENOENT));
+        unpinned || (self.tolerant && is_so_already(step, refusal))
+    }
+
+    /// Where a new bridge is found, also when something else about it was refused.
+    fn learn(&mut self, step: &Step, answers: &[Answer]) {
+        let Step::AddBridge { bridge, .. } = step else { return };
+        if let Some(seen) = link_in(answers) {
+            self.indices.insert(*bridge, seen.link.index);
+        }
+    }
+
     /// What a step's answer tells.
     fn read(&mut self, step: &Step, answers: &[Answer]) -> Result<()> {
-        let seen = answers.iter().flat_map(|answer| &answer.messages).find_map(|(kind, body)| link::parse(*kind, body));
+        let seen = link_in(answers);
         match step {
-            Step::AddBridge { bridge, .. } => {
-                let seen =
-                    seen.ok_or_else(|| Error::cannot(ErrorKind::NotFound, step.verb(), "it vanished at once"))?;
-                self.indices.insert(*bridge, seen.link.index);
+            Step::AddBridge { .. } if seen.is_none() => {
+                return Err(Error::cannot(ErrorKind::NotFound, step.verb(), "it vanished at once"));
             }
             Step::Check { port, bridge, group, state } => {
                 let unproven = |why: String| Err(Error::cannot(ErrorKind::Conflict, step.verb(), why));
@@ -388,6 +425,10 @@ impl<'a> Applier<'a> {
         }
         Ok(())
     }
+}
+
+fn link_in(answers: &[Answer]) -> Option<link::Seen> {
+    answers.iter().flat_map(|answer| &answer.messages).find_map(|(kind, body)| link::parse(*kind, body))
 }
 
 fn medium(step: &Step) -> Medium {

@@ -206,10 +206,9 @@ impl Reading<'_> {
                 requests.push(nf::get_layout(table));
             }
         }
-        let guards: Vec<_> = needs.guards.iter().copied().filter(|_| !needs.all_guards).collect();
         let mut drop_reasons = Vec::new();
-        for vif in guards {
-            requests.extend(nf::guard::get_one(vif));
+        for vif in &needs.guards {
+            requests.extend(nf::guard::get_one(*vif));
             drop_reasons.push(None);
             drop_reasons.extend(nf::drop_sets().map(|(reason, _)| Some(reason)));
         }

@@ -101,10 +101,10 @@ pub(crate) fn plan(vif: IfName, lock: &Lock, now: &Snapshot) -> Result<Plan> {
         Some(_) => {
             plan.extend(step_guard(vif, before, guard.as_ref(), now));
             plan.extend(step_group(link, VIF_GROUP));
-            plan.extend(steps_port(vif, link, before, lock));
+            plan.extend(steps_port(vif, link, lock, now));
         }
         None => {
-            plan.extend(steps_port(vif, link, before, lock));
+            plan.extend(steps_port(vif, link, lock, now));
             plan.extend(step_group(link, 0));
             plan.extend(step_guard(vif, before, None, now));
         }
@@ -138,16 +138,21 @@ fn step_group(link: &Link, group: u32) -> Option<Step> {
     })
 }
 
-/// The bridge port's part of a change of lock, under the name that it has by then. New addresses are let in before the port is locked
-/// and old ones are forgotten after, so that a guest that keeps its address loses no frame.
-pub(crate) fn steps_port(name: IfName, link: &Link, before: Option<&Guard>, lock: &Lock) -> Vec<Step> {
+/// The bridge port's part of a change of lock, under the name that it has by then. New addresses
+/// are let in before the port is locked and old ones are forgotten after, so that a guest that
+/// keeps its address loses no frame.
+pub(crate) fn steps_port(name: IfName, link: &Link, lock: &Lock, now: &Snapshot) -> Vec<Step> {
     let Some(port) = link.port else { return Vec::new() };
-    let old = before.map(|guard| guard.lock.macs()).unwrap_or_default();
-    let absent = |mac: &&MacAddr, from: &[MacAddr]| !from.contains(mac);
-    let add = lock.macs().iter().filter(|mac| absent(mac, old)).map(|mac| Step::AddFdb { port: name, mac: *mac });
     let to = port_state(lock, port.isolated, port);
+    // A guard that was made for a former interface says nothing of this port. And a port whose
+    // flags are not those of a lock was enslaved by somebody else: nothing is pinned to it.
+    let sound = !lock.is_guarded() || port == to;
+    let old = now.guard_of(link.name).filter(|_| sound).map(|guard| guard.lock.macs()).unwrap_or_default();
+    let pinned = |mac: &MacAddr| old.contains(mac) || now.pinned.contains(&(name, *mac));
+    let add = lock.macs().iter().filter(|mac| !pinned(mac)).map(|mac| Step::AddFdb { port: name, mac: *mac });
     let set = (port != to).then_some(Step::SetPort { port: name, from: port, to });
-    let delete = old.iter().filter(|mac| absent(mac, lock.macs())).map(|mac| Step::DeleteFdb { port: name, mac: *mac });
+    let gone = old.iter().filter(|mac| !lock.macs().contains(mac));
+    let delete = gone.map(|mac| Step::DeleteFdb { port: name, mac: *mac });
     add.chain(set).chain(delete).collect()
 }
 

@@ -205,6 +205,26 @@ impl Step {
         })
     }
 
+    /// The interfaces that it finds by their names.
+    pub(crate) fn links(&self) -> Vec<IfName> {
+        use Step::*;
+        match *self {
+            AddBridge { bridge, .. } | DeleteBridge { bridge, .. } | SetBridge { bridge, .. } => vec![bridge],
+            Rename { from, to } => vec![from, to],
+            SetLink { link, .. } | Up { link } | Down { link } => vec![link],
+            AddAddress { link, .. } | DeleteAddress { link, .. } => vec![link],
+            AddRoute { link, .. } | DeleteRoute { link, .. } => vec![link],
+            Enslave { port, bridge, .. } | Release { port, bridge, .. } | Check { port, bridge, .. } => {
+                vec![port, bridge]
+            }
+            SetPort { port, .. } | AddFdb { port, .. } | DeleteFdb { port, .. } => vec![port],
+            SetSysctl { .. } | AddTable { .. } | DeleteTable { .. } | SetGuard { .. } | ForgetDrops { .. } => {
+                Vec::new()
+            }
+            AddMasquerade { .. } | DeleteMasquerade { .. } | AddNetwork { .. } | DeleteNetwork { .. } => Vec::new(),
+        }
+    }
+
     /// What is being done, for "cannot …".
     pub(crate) fn verb(&self) -> String {
         use Step::*;

@@ -228,6 +228,10 @@ pub struct Snapshot {
     pub filter: Option<u32>,
     /// Locks by interface name, whether the interface is there or not.
     pub guards: BTreeMap<IfName, Guard>,
+    /// MAC addresses that are known to be pinned to a port although no lock says so. Only looked
+    /// for where pinning one was refused.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub pinned: BTreeSet<(IfName, MacAddr)>,
     /// Dropped frames.
     pub drops: Vec<Drops>,
     /// The layout of `table inet xenvnet`, if it is there.
@@ -393,7 +397,8 @@ impl Snapshot {
             DeleteMasquerade { masquerade } => drop(self.masquerades.remove(&masquerade)),
             AddNetwork { record } => drop(self.networks.insert(record.network.bridge_name(), record)),
             DeleteNetwork { record } => drop(self.networks.remove(&record.network.bridge_name())),
-            AddFdb { .. } | DeleteFdb { .. } | Check { .. } => {}
+            DeleteFdb { port, mac } => drop(self.pinned.remove(&(port, mac))),
+            AddFdb { .. } | Check { .. } => {}
         }
     }
 

@@ -7,7 +7,7 @@ use crate::edge::Edge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
 use crate::journal::Entry;
-use crate::mac::BridgeSeed;
+use crate::mac::{BridgeSeed, MacAddr};
 use crate::namespace::Namespace;
 use crate::netlink::link;
 use crate::netlink::neighbour;
@@ -18,6 +18,7 @@ use crate::snapshot::{Snapshot, Sysctl};
 use crate::state::{self, Held, State};
 use crate::sysctl::Sysctls;
 use nix::libc;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -306,11 +307,13 @@ impl Host {
     pub fn run_all(&self, operations: &[Operation]) -> Result<Outcome> {
         let mut inner = self.inner()?;
         // Waiting is done before looking, so that what is seen stays so.
+        let mut pinned = BTreeSet::new();
         let mut tries = 2;
         loop {
             let Inner { edge, sysctls, state, .. } = &mut *inner;
             let held = state.as_mut().map(State::lock).transpose()?;
-            let seen = observe(edge, sysctls.as_ref(), self.place.bridge_seed, operations)?;
+            let mut seen = observe(edge, sysctls.as_ref(), self.place.bridge_seed, operations)?;
+            seen.pinned = std::mem::take(&mut pinned);
             let plan = Operation::plan_all(operations, &seen)?;
             if plan.is_empty() {
                 return Ok(Outcome::Unchanged);
@@ -329,14 +332,13 @@ impl Host {
                 (_, Some(libc::ENODEV)) => {}
                 // Perhaps somebody without our lock made the table first: look again.
                 (Step::AddTable { .. }, Some(libc::EEXIST)) => {}
-                (Step::Enslave { bridge, macs, .. }, Some(libc::EEXIST)) => {
-                    forget_learned(edge, failure.error, *bridge, macs, &seen)?;
+                (Step::Enslave { port, bridge, macs, .. }, Some(libc::EEXIST)) => {
+                    pinned = settle_pins(edge, failure.error, *port, *bridge, macs)?;
                 }
-                (Step::AddFdb { port, mac }, Some(libc::EEXIST)) => match seen.link(*port).and_then(|link| link.master)
-                {
-                    Some(bridge) => forget_learned(edge, failure.error, bridge, &[*mac], &seen)?,
-                    None => return Err(failure.error),
-                },
+                (Step::AddFdb { port, mac }, Some(libc::EEXIST)) => {
+                    let Some(bridge) = seen.link(*port).and_then(|link| link.master) else { return Err(failure.error) };
+                    pinned = settle_pins(edge, failure.error, *port, bridge, &[*mac])?;
+                }
                 _ => return Err(failure.error),
             }
         }
@@ -466,57 +468,43 @@ fn carry_out(
 }
 
 /// The interfaces that a plan names.
-fn named(plan: &Plan) -> std::collections::BTreeSet<IfName> {
-    use Step::*;
-    let names = plan.steps().iter().flat_map(|step| match step {
-        AddBridge { bridge, .. } | DeleteBridge { bridge, .. } | SetBridge { bridge, .. } => vec![*bridge],
-        Rename { from, to } => vec![*from, *to],
-        SetLink { link, .. } | Up { link } | Down { link } => vec![*link],
-        AddAddress { link, .. } | DeleteAddress { link, .. } | AddRoute { link, .. } | DeleteRoute { link, .. } => {
-            vec![*link]
-        }
-        Enslave { port, bridge, .. } | Release { port, bridge, .. } | Check { port, bridge, .. } => {
-            vec![*port, *bridge]
-        }
-        SetPort { port, .. } | AddFdb { port, .. } | DeleteFdb { port, .. } => vec![*port],
-        SetSysctl { .. } | AddTable { .. } | DeleteTable { .. } | SetGuard { .. } | ForgetDrops { .. } => Vec::new(),
-        AddMasquerade { .. } | DeleteMasquerade { .. } | AddNetwork { .. } | DeleteNetwork { .. } => Vec::new(),
-    });
-    names.collect()
+fn named(plan: &Plan) -> BTreeSet<IfName> {
+    plan.steps().iter().flat_map(Step::links).collect()
 }
 
-/// An address could not be pinned because the bridge knows it on another port. Where it was merely
-/// learned, as after a guest moved to this host, the bridge forgets it and the caller tries again;
-/// where it is pinned, two guests have one address.
-fn forget_learned(
-    edge: &mut Edge,
-    error: Error,
-    bridge: IfName,
-    macs: &[crate::MacAddr],
-    seen: &Snapshot,
-) -> Result<()> {
-    let Some(bridge_index) = seen.link(bridge).map(|link| link.index) else { return Err(error) };
+/// An address could not be pinned because the bridge knows it already. Where it was merely learned,
+/// as after a guest moved to this host, the bridge forgets it and the caller tries again. Where it
+/// is pinned to the very port, as after somebody flushed the filter, that is told. Where it is
+/// pinned to another, two guests have one address.
+fn settle_pins(edge: &mut Edge, error: Error, port: IfName, bridge: IfName, macs: &[MacAddr]) -> Result<Pinned> {
+    let find = |edge: &mut Edge, request| {
+        let answers = edge.route.query(&[request]).unwrap_or_default();
+        answers.iter().flat_map(|answer| &answer.messages).find_map(|(kind, body)| link::parse(*kind, body))
+    };
+    let Some(bridge_index) = find(edge, link::get(bridge)).map(|seen| seen.link.index) else { return Err(error) };
     let questions: Vec<_> = macs.iter().map(|mac| neighbour::get(bridge_index, *mac)).collect();
     let Ok(answers) = edge.route.query(&questions) else { return Err(error) };
-    let mut forgot = false;
+    let mut pinned = Pinned::new();
     for (mac, answer) in macs.iter().zip(answers) {
-        let Some((port, learned)) = answer.messages.first().and_then(|(_, body)| neighbour::parse(body)) else {
+        let Some((index, learned)) = answer.messages.first().and_then(|(_, body)| neighbour::parse(body)) else {
             continue;
         };
-        if !learned {
-            let ports = edge.route.query(&[link::get_index(port)]).unwrap_or_default();
-            let holder =
-                ports.iter().flat_map(|answer| &answer.messages).find_map(|(kind, body)| link::parse(*kind, body));
-            let holder = holder.map_or(format!("port {port}"), |seen| seen.link.name.to_string());
-            return Err(Error::cannot(
-                ErrorKind::Conflict,
-                format!("pin {mac} to a port of {bridge}"),
-                format!("{holder} has that address"),
-            )
-            .with_advice("two guests have one MAC address: give one of them another"));
+        if learned {
+            let _ = edge.route.ask(&[neighbour::unpin(index, *mac)], true);
+            continue;
         }
-        let _ = edge.route.ask(&[neighbour::unpin(port, *mac)], true);
-        forgot = true;
+        match find(edge, link::get_index(index)).map(|seen| seen.link.name) {
+            Some(holder) if holder == port => drop(pinned.insert((port, *mac))),
+            Some(holder) => {
+                let what = format!("pin {mac} to {port}");
+                return Err(Error::cannot(ErrorKind::Conflict, what, format!("{holder} has that address on {bridge}"))
+                    .with_advice("two guests have one MAC address: give one of them another"));
+            }
+            None => {}
+        }
     }
-    if forgot { Ok(()) } else { Err(error) }
+    Ok(pinned)
 }
+
+/// Addresses that are pinned to ports.
+type Pinned = BTreeSet<(IfName, MacAddr)>;

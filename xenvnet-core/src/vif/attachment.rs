@@ -263,7 +263,7 @@ impl Attachment {
 
     /// What changes on a port that stays where it is.
     fn steps_port(&self, link: &Link, now: &Snapshot, isolated: bool) -> Vec<Step> {
-        let mut steps = guard::steps_port(self.final_name(), link, now.guard_of(link.name), &self.lock);
+        let mut steps = guard::steps_port(self.final_name(), link, &self.lock, now);
         if let Some(from) = link.port
             && from.isolated != isolated
         {
