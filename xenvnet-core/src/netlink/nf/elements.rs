@@ -1,6 +1,9 @@
 //! Set elements: the facts of a lock, drop counters, networks that run.
 
-use super::ruleset::{GUARDED, NETWORKS, OWN_DHCP, OWN_IP4, OWN_IP4NET, OWN_IP6, OWN_IP6NET, OWN_MAC, dropped};
+use super::ruleset::{
+    GUARDED, NETWORKS, OWN_DHCP, OWN_IP4, OWN_IP4NET, OWN_IP6, OWN_IP6_RAW, OWN_IP6NET, OWN_IP6NET_RAW, OWN_MAC,
+    OWN_MAC_RAW, dropped,
+};
 use super::{HEADER, comment, drop_sets, key_of, message, read_user_text};
 use crate::antispoof::{Fact, Lock};
 use crate::drops::{DropReason, Drops};
@@ -15,7 +18,7 @@ use nix::libc;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An element as bytes: its key, the end of its range, its comment.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Element {
     key: Vec<u8>,
     end: Option<Vec<u8>>,
@@ -94,17 +97,21 @@ fn fact_key(vif: IfName, mac: MacAddr, ip: &[u8]) -> Vec<u8> {
     [&vif.padded()[..], &mac.octets(), &[0, 0], ip].concat()
 }
 
-fn fact_element(vif: IfName, fact: &Fact) -> (&'static str, Element) {
+/// The elements of a fact, each with its set.
+fn fact_elements(vif: IfName, fact: &Fact) -> Vec<(&'static str, Element)> {
     let one = |mac, ip: &[u8]| Element { key: fact_key(vif, mac, ip), ..Element::default() };
     let range = |mac, from: &[u8], to: &[u8]| Element { end: Some(fact_key(vif, mac, to)), ..one(mac, from) };
-    match *fact {
-        Fact::Mac(mac) => (OWN_MAC, one(mac, &[])),
-        Fact::Dhcp(mac) => (OWN_DHCP, one(mac, &[])),
-        Fact::Ip4(mac, ip) => (OWN_IP4, one(mac, &ip.octets())),
-        Fact::Ip4Net(mac, net) => (OWN_IP4NET, range(mac, &net.network().octets(), &net.broadcast().octets())),
-        Fact::Ip6(mac, ip) => (OWN_IP6, one(mac, &ip.octets())),
-        Fact::Ip6Net(mac, net) => (OWN_IP6NET, range(mac, &net.network().octets(), &net.broadcast().octets())),
-    }
+    let (sets, element): (&[&str], _) = match *fact {
+        Fact::Mac(mac) => (&[OWN_MAC, OWN_MAC_RAW], one(mac, &[])),
+        Fact::Dhcp(mac) => (&[OWN_DHCP], one(mac, &[])),
+        Fact::Ip4(mac, ip) => (&[OWN_IP4], one(mac, &ip.octets())),
+        Fact::Ip4Net(mac, net) => (&[OWN_IP4NET], range(mac, &net.network().octets(), &net.broadcast().octets())),
+        Fact::Ip6(mac, ip) => (&[OWN_IP6, OWN_IP6_RAW], one(mac, &ip.octets())),
+        Fact::Ip6Net(mac, net) => {
+            (&[OWN_IP6NET, OWN_IP6NET_RAW], range(mac, &net.network().octets(), &net.broadcast().octets()))
+        }
+    };
+    sets.iter().map(|set| (*set, element.clone())).collect()
 }
 
 /// Reads a fact back from a set's element.
@@ -181,8 +188,9 @@ pub(crate) mod guard {
     fn by_set<'a>(vif: IfName, facts: impl Iterator<Item = &'a Fact>, what: i32) -> Vec<Request> {
         let mut sets: BTreeMap<&'static str, Vec<Element>> = BTreeMap::new();
         for fact in facts {
-            let (set, element) = fact_element(vif, fact);
-            sets.entry(set).or_default().push(element);
+            for (set, element) in fact_elements(vif, fact) {
+                sets.entry(set).or_default().push(element);
+            }
         }
         // An attribute's length is 16 bits: elements of a long lock go in several messages.
         let parts = sets.iter().flat_map(|(set, elements)| elements.chunks(256).map(move |part| (set, part)));
@@ -291,7 +299,7 @@ mod tests {
         fn facts_are_read_back_from_their_elements(lock in locks()) {
             let vif: IfName = "vif1.0".parse().unwrap();
             for fact in Lock::from(lock).facts() {
-                let (set, element) = fact_element(vif, &fact);
+                let (set, element) = &fact_elements(vif, &fact)[0];
                 let seen = Seen { key: &element.key, end: element.end.as_deref(), userdata: &[], counter: None };
                 prop_assert_eq!(parse_fact(set, &seen), Some((vif, fact)));
             }

@@ -17,7 +17,7 @@ use crate::snapshot::LAYOUT;
 use expr::Rule;
 use ipnetwork::IpNetwork;
 use nix::libc;
-use ruleset::{ETHER_TYPE_MAP, ETHER_TYPES, Field, IFNAME, POSTROUTING, Set};
+use ruleset::{ETHER_TYPE_MAP, ETHER_TYPES, Field, IFNAME, Origin, POSTROUTING, Set};
 
 /// Family, version, resource: struct nfgenmsg.
 const HEADER: usize = 4;
@@ -85,6 +85,7 @@ const SET_COMMENT: u8 = 7;
 /// NFTNL_UDATA_SET_KEYBYTEORDER, and nft(8)'s number for the order of interface names.
 const SET_KEY_BYTE_ORDER: u8 = 0;
 const HOST_ENDIAN: u32 = 1;
+const SET_KEY_TYPEOF: u8 = 3;
 
 fn add_set(table: Table, set: &Set, id: u32) -> Request {
     message(table, libc::NFT_MSG_NEWSET, CREATE, |body| {
@@ -127,8 +128,39 @@ fn add_set(table: Table, set: &Set, id: u32) -> Request {
             userdata.extend_from_slice(&[SET_KEY_BYTE_ORDER, 4]);
             userdata.extend_from_slice(&HOST_ENDIAN.to_ne_bytes());
         }
+        if set.key.iter().any(|field| matches!(field.origin, Origin::Transport(_))) {
+            userdata.extend_from_slice(&key_typeof(set.key));
+        }
         body.bytes(13, &userdata);
     })
+}
+
+/// What the key is compared with, in the form in which nft(8) stores `typeof`: types and lengths of
+/// one octet, nested, numbers in the host's order (NFTNL_UDATA_SET_KEY_TYPEOF in libnftnl, and the
+/// expressions' own in nft's source).
+fn key_typeof(key: &[Field]) -> Vec<u8> {
+    const META: u32 = 9;
+    const PAYLOAD: u32 = 7;
+    const CONCATENATION: u32 = 13;
+    fn tlv(kind: u8, value: &[u8]) -> Vec<u8> {
+        [&[kind, value.len() as u8], value].concat()
+    }
+    let numbers = |numbers: &[u32]| -> Vec<u8> {
+        numbers.iter().enumerate().flat_map(|(n, number)| tlv(n as u8, &number.to_ne_bytes())).collect()
+    };
+    let expression = |kind: u32, content: &[u8]| [tlv(0, &kind.to_ne_bytes()), tlv(1, content)].concat();
+    let fields = key.iter().enumerate().flat_map(|(n, field)| {
+        let field = match field.origin {
+            Origin::Iifname => expression(META, &numbers(&[libc::NFT_META_IIFNAME as u32])),
+            // The Ethernet header, its second field.
+            Origin::EtherSaddr => expression(PAYLOAD, &numbers(&[17, 2])),
+            // No header, no field; base (3: transport), offset and length in bits.
+            Origin::Transport(offset) => expression(PAYLOAD, &numbers(&[0, 0, 3, offset * 8, field.octets * 8])),
+            Origin::Other => Vec::new(),
+        };
+        tlv(n as u8, &field)
+    });
+    tlv(SET_KEY_TYPEOF, &expression(CONCATENATION, &fields.collect::<Vec<_>>()))
 }
 
 const NFT_SET_CONCAT: u32 = 0x80;

@@ -19,12 +19,31 @@ use nix::libc;
 pub(crate) struct Field {
     pub(crate) datatype: u32,
     pub(crate) octets: u32,
+    pub(crate) origin: Origin,
 }
 
-pub(crate) const IFNAME: Field = Field { datatype: 41, octets: 16 };
-const ETHER_ADDR: Field = Field { datatype: 9, octets: 6 };
-const IPV4_ADDR: Field = Field { datatype: 7, octets: 4 };
-const IPV6_ADDR: Field = Field { datatype: 8, octets: 16 };
+/// The part of a packet that a field is compared with. nft(8) wants to know where it has no name
+/// for that part: without, it could show the table but not load it again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Iifname,
+    EtherSaddr,
+    /// Octets somewhere behind the start of the transport header: an integer to nft(8).
+    Transport(u32),
+    Other,
+}
+
+const fn field(datatype: u32, octets: u32, origin: Origin) -> Field {
+    Field { datatype, octets, origin }
+}
+
+pub(crate) const IFNAME: Field = field(41, 16, Origin::Iifname);
+const ETHER_ADDR: Field = field(9, 6, Origin::EtherSaddr);
+const IPV4_ADDR: Field = field(7, 4, Origin::Other);
+const IPV6_ADDR: Field = field(8, 16, Origin::Other);
+/// The client's address in a DHCP message stands for all places of a link-layer address.
+const RAW_ETHER_ADDR: Field = field(4, 6, Origin::Transport(36));
+const RAW_IPV6_ADDR: Field = field(4, 16, Origin::Transport(8));
 
 pub(crate) struct Set {
     pub(crate) name: &'static str,
@@ -71,13 +90,20 @@ pub(crate) const OWN_IP4: &str = "own_ip4";
 pub(crate) const OWN_IP4NET: &str = "own_ip4net";
 pub(crate) const OWN_IP6: &str = "own_ip6";
 pub(crate) const OWN_IP6NET: &str = "own_ip6net";
+/// The same addresses for parts of a packet that nft(8) has no name for.
+pub(crate) const OWN_MAC_RAW: &str = "own_mac_raw";
+pub(crate) const OWN_IP6_RAW: &str = "own_ip6_raw";
+pub(crate) const OWN_IP6NET_RAW: &str = "own_ip6net_raw";
 pub(crate) const NETWORKS: &str = "networks";
 pub(crate) const POSTROUTING: &str = "postrouting";
 /// The anonymous map of EtherTypes to chains: its name is chosen by the kernel, this is how the
 /// rule of the same batch finds it.
 pub(crate) const ETHER_TYPE_MAP: (&str, u32) = ("__map%d", 1);
-pub(crate) const ETHER_TYPES: [(u16, Verdict); 3] =
-    [(ETH_IP, Verdict::Goto("ip4")), (ETH_ARP, Verdict::Goto("arp4")), (ETH_IP6, Verdict::Goto("ip6"))];
+pub(crate) const ETHER_TYPES: [(u16, Verdict); 3] = [
+    (ETH_IP, Verdict::Goto("check_ip4")),
+    (ETH_ARP, Verdict::Goto("check_arp")),
+    (ETH_IP6, Verdict::Goto("check_ip6")),
+];
 
 const ETH_IP: u16 = libc::ETH_P_IP as u16;
 const ETH_ARP: u16 = libc::ETH_P_ARP as u16;
@@ -118,6 +144,12 @@ fn filter() -> Ruleset {
         Set { interval: true, ..set(OWN_IP4NET, &[IFNAME, ETHER_ADDR, IPV4_ADDR], "the IPv4 prefixes of each") },
         set(OWN_IP6, &[IFNAME, ETHER_ADDR, IPV6_ADDR], "the IPv6 addresses of each"),
         Set { interval: true, ..set(OWN_IP6NET, &[IFNAME, ETHER_ADDR, IPV6_ADDR], "the IPv6 prefixes of each") },
+        set(OWN_MAC_RAW, &[IFNAME, RAW_ETHER_ADDR], "own_mac again, for DHCP and neighbour discovery"),
+        set(OWN_IP6_RAW, &[IFNAME, ETHER_ADDR, RAW_IPV6_ADDR], "own_ip6 again, for neighbour discovery"),
+        Set {
+            interval: true,
+            ..set(OWN_IP6NET_RAW, &[IFNAME, ETHER_ADDR, RAW_IPV6_ADDR], "own_ip6net again, for neighbour discovery")
+        },
     ];
     let mut chains = Vec::new();
     for reason in DropReason::ALL {
@@ -173,7 +205,7 @@ fn arp() -> Vec<Chain> {
     let arp = || Rule::new().ether_type(ETH_ARP);
     vec![
         chain(
-            "arp_sender",
+            "check_arp_sender",
             vec![
                 arp().iifname_in(&[ARP_SADDR_ETHER, ARP_SADDR_IP], OWN_IP4, false).accept(),
                 arp().iifname_in(&[ARP_SADDR_ETHER, ARP_SADDR_IP], OWN_IP4NET, false).accept(),
@@ -192,13 +224,13 @@ fn arp() -> Vec<Chain> {
             ],
         ),
         chain(
-            "arp4",
+            "check_arp",
             vec![
                 // Ethernet, IPv4, lengths 6 and 4; a request or a reply.
                 arp()
                     .at(network(0, 6), Is::Equal, &[0, 1, 8, 0, 6, 4])
                     .between(network(6, 2), &[0, 1], &[0, 2])
-                    .goto("arp_sender"),
+                    .goto("check_arp_sender"),
                 Rule::new().goto(bad),
             ],
         ),
@@ -214,15 +246,15 @@ fn ip4() -> Vec<Chain> {
     let own = |set: &str| ip().iifname_in(&[ETHER_SADDR, IP_SADDR], set, false);
     vec![
         chain(
-            "dhcp4_own",
+            "check_dhcp4_own",
             vec![
                 // A renewal or release speaks for its own sender only.
-                ip().iifname_in(&[DHCP_CHADDR], OWN_MAC, false).accept(),
+                ip().iifname_in(&[DHCP_CHADDR], OWN_MAC_RAW, false).accept(),
                 Rule::new().goto(bad_dhcp),
             ],
         ),
         chain(
-            "dhcp4",
+            "check_dhcp4",
             vec![
                 // From nowhere: a client's broadcast in one piece, about itself.
                 ip().at(IP_DADDR, Is::Equal, &[255; 4])
@@ -230,17 +262,17 @@ fn ip4() -> Vec<Chain> {
                     .l4proto(Is::Equal, 17)
                     .at(transport(0, 4), Is::Equal, &[0, 68, 0, 67])
                     .iifname_in(&[ETHER_SADDR], OWN_DHCP, false)
-                    .iifname_in(&[DHCP_CHADDR], OWN_DHCP, false)
+                    .iifname_in(&[DHCP_CHADDR], OWN_MAC_RAW, false)
                     .accept(),
                 protocol(17).at(transport(2, 2), Is::Equal, &[0, 67]).goto(bad_dhcp),
                 Rule::new().goto(bad),
             ],
         ),
         chain(
-            "ip4_own",
+            "check_ip4_own",
             vec![
                 protocol(17).at(transport(0, 2), Is::Equal, &[0, 67]).goto(bad_dhcp),
-                protocol(17).at(transport(2, 2), Is::Equal, &[0, 67]).goto("dhcp4_own"),
+                protocol(17).at(transport(2, 2), Is::Equal, &[0, 67]).goto("check_dhcp4_own"),
                 // Redirects and router discovery (RFC 792, RFC 1256) are for routers.
                 icmp(5).goto(bad),
                 icmp(9).goto(bad),
@@ -257,16 +289,16 @@ fn ip4() -> Vec<Chain> {
             ],
         ),
         chain(
-            "ip4",
+            "check_ip4",
             vec![
                 ip().bits(network(0, 1), &[0xf0], Is::Unequal, &[0x40]).goto(bad),
                 ip().bits(network(0, 1), &[0x0f], Is::Less, &[5]).goto(bad),
                 // Loose and strict source routing.
                 ip().ip_option(131).goto(bad),
                 ip().ip_option(137).goto(bad),
-                ip().at(IP_SADDR, Is::Equal, &[0; 4]).goto("dhcp4"),
-                own(OWN_IP4).goto("ip4_own"),
-                own(OWN_IP4NET).goto("ip4_own"),
+                ip().at(IP_SADDR, Is::Equal, &[0; 4]).goto("check_dhcp4"),
+                own(OWN_IP4).goto("check_ip4_own"),
+                own(OWN_IP4NET).goto("check_ip4_own"),
                 Rule::new().goto(bad),
             ],
         ),
@@ -288,9 +320,9 @@ fn ip6() -> Vec<Chain> {
         kinds(from, to).at(IP6_SADDR, Is::Equal, &[0; 16]).at(network(24, 2), Is::Equal, &[0xff, 0x02]).accept()
     };
     vec![
-        chain("ip6_source", vec![own(OWN_IP6).accept(), own(OWN_IP6NET).accept(), Rule::new().goto(bad)]),
+        chain("check_ip6_source", vec![own(OWN_IP6).accept(), own(OWN_IP6NET).accept(), Rule::new().goto(bad)]),
         chain(
-            "ip6_own",
+            "check_ip6_own",
             vec![
                 ip6().l4proto(Is::Equal, 17).at(transport(0, 2), Is::Equal, &[0x02, 0x23]).goto(drop(DropReason::Dhcp)),
                 ip6().l4proto(Is::Equal, 103).goto(bad),
@@ -298,50 +330,50 @@ fn ip6() -> Vec<Chain> {
             ],
         ),
         chain(
-            "icmp6",
+            "check_icmp6",
             vec![
-                discovery(135).goto("nd_solicit"),
-                discovery(136).goto("nd_advert"),
-                discovery(133).goto("nd_router_solicit"),
+                discovery(135).goto("check_nd_solicit"),
+                discovery(136).goto("check_nd_advert"),
+                discovery(133).goto("check_nd_router_solicit"),
                 // Router advertisements and redirects, and any discovery behind other headers.
                 kinds(133, 137).goto(bad_nd),
                 // A listener reports before it has an address (RFC 3810); nobody else speaks so.
                 multicast_report(131, 132),
                 multicast_report(143, 143),
                 // Errors, echo, listener reports; never a listener query (130) or what a router says.
-                kinds(1, 4).goto("ip6_source"),
-                kinds(128, 129).goto("ip6_source"),
-                kinds(131, 132).goto("ip6_source"),
-                kinds(143, 143).goto("ip6_source"),
+                kinds(1, 4).goto("check_ip6_source"),
+                kinds(128, 129).goto("check_ip6_source"),
+                kinds(131, 132).goto("check_ip6_source"),
+                kinds(143, 143).goto("check_ip6_source"),
                 Rule::new().goto(bad),
             ],
         ),
         chain(
-            "ip6_transport",
+            "check_ip6_transport",
             vec![
                 ip6().routing_type(0).goto(bad),
-                icmp6().goto("icmp6"),
-                own(OWN_IP6).goto("ip6_own"),
-                own(OWN_IP6NET).goto("ip6_own"),
+                icmp6().goto("check_icmp6"),
+                own(OWN_IP6).goto("check_ip6_own"),
+                own(OWN_IP6NET).goto("check_ip6_own"),
                 Rule::new().goto(bad),
             ],
         ),
         chain(
-            "ip6_fragment",
+            "check_ip6_fragment",
             vec![
                 // A first fragment is judged like a whole packet, if it holds a transport header.
                 ip6().first_fragment().bits(transport(0, 8), &[0; 8], Is::Equal, &[0; 8]).verdict(Verdict::Return),
                 ip6().first_fragment().goto(bad),
-                Rule::new().goto("ip6_source"),
+                Rule::new().goto("check_ip6_source"),
             ],
         ),
         chain(
-            "ip6",
+            "check_ip6",
             vec![
                 ip6().bits(network(0, 1), &[0xf0], Is::Unequal, &[0x60]).goto(bad),
-                ip6().ip6_header(44).verdict(Verdict::Jump("ip6_fragment")),
+                ip6().ip6_header(44).verdict(Verdict::Jump("check_ip6_fragment")),
                 // True of every packet whose transport header the kernel found.
-                ip6().l4proto(Is::Unequal, 255).goto("ip6_transport"),
+                ip6().l4proto(Is::Unequal, 255).goto("check_ip6_transport"),
                 Rule::new().goto(bad),
             ],
         ),
@@ -361,7 +393,7 @@ fn neighbour_discovery() -> Vec<Chain> {
     let option = |length: u8, kind: u8| {
         payload_length(length + 8)
             .at(transport(u32::from(length), 2), Is::Equal, &[kind, 1])
-            .iifname_in(&[transport(u32::from(length) + 2, 6)], OWN_MAC, false)
+            .iifname_in(&[transport(u32::from(length) + 2, 6)], OWN_MAC_RAW, false)
             .accept()
     };
     let sound = || {
@@ -379,36 +411,42 @@ fn neighbour_discovery() -> Vec<Chain> {
             .iifname_in(&[ETHER_SADDR, target], set, false)
             .accept()
     };
-    solicit.extend([probe(OWN_IP6), probe(OWN_IP6NET)]);
-    solicit.extend([from_own(OWN_IP6).goto("nd_solicit_option"), from_own(OWN_IP6NET).goto("nd_solicit_option")]);
+    solicit.extend([probe(OWN_IP6_RAW), probe(OWN_IP6NET_RAW)]);
+    solicit.extend([
+        from_own(OWN_IP6).goto("check_nd_solicit_option"),
+        from_own(OWN_IP6NET).goto("check_nd_solicit_option"),
+    ]);
     solicit.push(Rule::new().goto(bad));
     let mut advert = sound();
     // A guest is no router.
     advert.push(ip6().bits(transport(4, 1), &[0x80], Is::Unequal, &[0]).goto(bad));
-    advert.extend([from_own(OWN_IP6).goto("nd_advert_target"), from_own(OWN_IP6NET).goto("nd_advert_target")]);
+    advert.extend([
+        from_own(OWN_IP6).goto("check_nd_advert_target"),
+        from_own(OWN_IP6NET).goto("check_nd_advert_target"),
+    ]);
     advert.push(Rule::new().goto(bad));
     let mut router_solicit = sound();
     router_solicit.push(from_nowhere().at(network(4, 2), Is::Equal, &[0, 8]).accept());
     router_solicit.extend([
-        from_own(OWN_IP6).goto("nd_router_solicit_option"),
-        from_own(OWN_IP6NET).goto("nd_router_solicit_option"),
+        from_own(OWN_IP6).goto("check_nd_router_solicit_option"),
+        from_own(OWN_IP6NET).goto("check_nd_router_solicit_option"),
     ]);
     router_solicit.push(Rule::new().goto(bad));
     vec![
-        chain("nd_solicit_option", vec![payload_length(24).accept(), option(24, 1), Rule::new().goto(bad)]),
-        chain("nd_advert_option", vec![payload_length(24).accept(), option(24, 2), Rule::new().goto(bad)]),
-        chain("nd_router_solicit_option", vec![payload_length(8).accept(), option(8, 1), Rule::new().goto(bad)]),
+        chain("check_nd_solicit_option", vec![payload_length(24).accept(), option(24, 1), Rule::new().goto(bad)]),
+        chain("check_nd_advert_option", vec![payload_length(24).accept(), option(24, 2), Rule::new().goto(bad)]),
+        chain("check_nd_router_solicit_option", vec![payload_length(8).accept(), option(8, 1), Rule::new().goto(bad)]),
         chain(
-            "nd_advert_target",
+            "check_nd_advert_target",
             vec![
-                about_own(OWN_IP6).goto("nd_advert_option"),
-                about_own(OWN_IP6NET).goto("nd_advert_option"),
+                about_own(OWN_IP6_RAW).goto("check_nd_advert_option"),
+                about_own(OWN_IP6NET_RAW).goto("check_nd_advert_option"),
                 Rule::new().goto(bad),
             ],
         ),
-        chain("nd_solicit", solicit),
-        chain("nd_advert", advert),
-        chain("nd_router_solicit", router_solicit),
+        chain("check_nd_solicit", solicit),
+        chain("check_nd_advert", advert),
+        chain("check_nd_router_solicit", router_solicit),
     ]
 }
 
