@@ -1,0 +1,11 @@
+//! One file a group of verbs: arguments in, operations or a report out.
+
+pub(crate) mod antispoof;
+pub(crate) mod bridge;
+pub(crate) mod generate;
+pub(crate) mod mac;
+pub(crate) mod masquerade;
+pub(crate) mod network;
+pub(crate) mod plan;
+pub(crate) mod status;
+pub(crate) mod vif;
