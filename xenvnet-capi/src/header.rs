@@ -1,0 +1,96 @@
+//! The header against what it must say: every verb, every kind of error, the version.
+
+use crate::code::TABLE;
+use std::collections::{BTreeMap, BTreeSet};
+use xenvnet_core::{ErrorKind, Operation};
+
+const HEADER: &str = include_str!("../../include/xenvnet.h");
+
+/// The macros of the header whose names begin so, by the rest of the name.
+fn macros(prefix: &str) -> BTreeMap<&'static str, &'static str> {
+    let line = |line: &'static str| line.strip_prefix("#define ")?.strip_prefix(prefix)?.split_once(' ');
+    HEADER.lines().filter_map(line).collect()
+}
+
+/// The declaration of a function, on one line.
+fn declaration(function: &str) -> Option<String> {
+    let start = HEADER.find(&format!("int {function}("))?;
+    let end = start + HEADER[start..].find(';')?;
+    Some(HEADER[start..end].split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn every_verb_is_a_function_and_a_macro() {
+    let have = macros("XENVNET_HAVE_");
+    for verb in Operation::VERBS {
+        let declaration = declaration(&format!("xenvnet_{verb}")).unwrap_or_else(|| panic!("no xenvnet_{verb}()"));
+        assert!(declaration.contains("(const xenvnet *host, "), "{declaration}");
+        assert!(declaration.ends_with(", bool *changed, xenvnet_error **error)"), "{declaration}");
+        assert_eq!(have.get(verb.to_uppercase().as_str()), Some(&"1"), "XENVNET_HAVE_ of {verb}");
+    }
+}
+
+#[test]
+fn every_kind_of_error_is_a_macro_of_its_code() {
+    let errors = macros("XENVNET_ERROR_");
+    for kind in ErrorKind::ALL {
+        let value = errors.get(kind.name().to_uppercase().as_str());
+        assert_eq!(value, Some(&kind.code().to_string().as_str()), "XENVNET_ERROR_ of {kind}");
+    }
+    // And those of the border, none of which may ever be a kind of the core's.
+    let border = errors.len() - ErrorKind::ALL.len();
+    assert_eq!(errors.values().filter(|value| value.parse::<i32>().is_ok_and(|code| code >= 100)).count(), border);
+}
+
+#[test]
+fn the_table_is_the_headers() {
+    let mut seen = BTreeSet::new();
+    for (code, name) in TABLE {
+        let name = name.to_str().unwrap();
+        assert!(seen.insert(code), "{code} is used again");
+        match ErrorKind::from_code(code) {
+            Some(kind) => assert_eq!(kind.name(), name),
+            None => assert!(code == 0 || code >= 100, "{code} is no kind of the core's"),
+        }
+        let found = if code == 0 { macros("XENVNET_OK") } else { macros("XENVNET_ERROR_") };
+        let rest = if code == 0 { String::new() } else { name.to_uppercase() };
+        assert_eq!(found.get(rest.as_str()), Some(&code.to_string().as_str()), "{name}");
+    }
+    assert_eq!(TABLE.len(), macros("XENVNET_ERROR_").len() + 1);
+}
+
+#[test]
+fn the_version_is_the_crates() {
+    let version = macros("XENVNET_VERSION");
+    let number = |part: &str| version[part];
+    assert_eq!(number(""), format!("{:?}", env!("CARGO_PKG_VERSION")));
+    let parts = [number("_MAJOR"), number("_MINOR"), number("_PATCH")];
+    assert_eq!(parts.join("."), env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn what_is_made_has_its_free() {
+    for line in HEADER.lines().filter(|line| line.starts_with("// `") && line.contains(": owned, ")) {
+        let free = line.split_once(": owned, ").and_then(|(_, free)| free.strip_suffix("()."));
+        let free = free.unwrap_or_else(|| panic!("{line}"));
+        assert!(HEADER.contains(&format!("void {free}(")), "{line}");
+    }
+    for line in HEADER.lines().filter_map(|line| line.strip_prefix("typedef struct ")) {
+        let name = line.split(' ').next().unwrap();
+        assert!(HEADER.contains(&format!("void {name}_free({name} *")), "{name} cannot be freed");
+    }
+}
+
+#[test]
+fn whatever_can_fail_takes_an_error_last() {
+    let functions = HEADER.split("\nint ").skip(1).filter_map(|rest| rest.split_once(';'));
+    let mut seen = 0;
+    for (declaration, _) in functions {
+        if declaration.starts_with("xenvnet_error_") {
+            continue;
+        }
+        assert!(declaration.ends_with("xenvnet_error **error)"), "{declaration}");
+        seen += 1;
+    }
+    assert!(seen >= Operation::VERBS.len());
+}

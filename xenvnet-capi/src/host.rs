@@ -1,0 +1,182 @@
+//! The host: the handle that every change goes through.
+
+use crate::boundary::{Result, bytes, call, free};
+use crate::error::xenvnet_error;
+use crate::plan::xenvnet_plan;
+use crate::verbs::verb;
+use std::ffi::{OsStr, c_char, c_int};
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use xenvnet_core::{ErrorKind, Host, Operation};
+
+/// A host, or one network namespace of it: sockets to the kernel, opened once and kept. Threads: any
+/// number may use it at once, and their calls wait for each other; only xenvnet_free() must be
+/// alone. After a fork() while no thread is in a call, it serves both processes: the child's first
+/// call opens sockets of its own.
+pub struct xenvnet {
+    pub(crate) host: Host,
+}
+
+const _: () = {
+    const fn any_number_of_threads<T: Send + Sync>() {}
+    any_number_of_threads::<xenvnet>();
+};
+
+/// Opens this host, in the network namespace of the calling thread, with the state directory
+/// /run/xenvnet for root and none for others.
+///
+/// `host`: owned, xenvnet_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_new(host: *mut *mut xenvnet, error: *mut *mut xenvnet_error) -> c_int {
+    call(error, || {
+        let place = out!(host);
+        place.give(xenvnet { host: Host::open()? });
+        Ok(())
+    })
+}
+
+/// Opens this host elsewhere. `netns` is a descriptor of a network namespace (/run/netns/NAME or
+/// /proc/PID/ns/net), or -1 for the one of the calling thread; no thread of the program is moved.
+/// `state_dir`, any bytes but NUL, keeps the lock that processes share and the journal that
+/// xenvnet_undo() reads; NULL for that of xenvnet_new(). Without one, processes do not wait for
+/// each other and nothing can be undone after a crash.
+///
+/// `netns`: borrowed until the call returns.
+/// `host`: owned, xenvnet_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_new_in(
+    netns: c_int,
+    state_dir: *const c_char,
+    host: *mut *mut xenvnet,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    call(error, || {
+        let place = out!(host);
+        let mut options = Host::options();
+        if netns != -1 {
+            options = options.netns(duplicate(netns)?);
+        }
+        if !state_dir.is_null() {
+            options = options.state_dir(OsStr::from_bytes(bytes(state_dir, "state_dir")?));
+        }
+        place.give(xenvnet { host: options.open()? });
+        Ok(())
+    })
+}
+
+/// The library closes what it is given to keep, so it keeps a duplicate.
+fn duplicate(netns: c_int) -> Result<std::os::fd::OwnedFd> {
+    let refuse = |why: &dyn std::fmt::Display| {
+        xenvnet_error::of(
+            ErrorKind::InvalidArgument,
+            format!("cannot open the network namespace of descriptor {netns}: {why}"),
+        )
+    };
+    if netns < 0 {
+        return Err(refuse(&"a descriptor is 0 or more, and -1 stands for the namespace of the calling thread"));
+    }
+    // SAFETY: not -1. That it is open is the caller's promise, and if it is broken the kernel only
+    // refuses the duplicate: nothing else is done with it.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(netns) };
+    descriptor.try_clone_to_owned().map_err(|error| refuse(&error).with_errno(error.raw_os_error()))
+}
+
+/// Closes a host; what was set up stays. NULL is allowed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_free(host: *mut xenvnet) {
+    free(host);
+}
+
+/// Reads everything that this library knows of the host: bridges, ports, guests, locks, dropped
+/// frames, routes, masquerading, networks; a JSON object.
+///
+/// `json`: owned, xenvnet_string_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_snapshot_json(
+    host: *const xenvnet,
+    json: *mut *mut c_char,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    call(error, || {
+        let place = out!(json);
+        let snapshot = borrow!(host).host.snapshot()?;
+        place.give_text(crate::string::to_json(&snapshot)?);
+        Ok(())
+    })
+}
+
+/// Says what operations would change, one after the other; changes nothing. The plan is empty when
+/// all is so already. `operations_json` is one operation or an array of them, each an object with
+/// one key, the verb:
+///
+///     [{"create_bridge": {"name": "xenbr0"}},
+///      {"enslave_vif": {"vif": "vif1.0", "bridge": "xenbr0"}}]
+///
+/// `plan`: owned, xenvnet_plan_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_plan_json(
+    host: *const xenvnet,
+    operations_json: *const c_char,
+    plan: *mut *mut xenvnet_plan,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    call(error, || {
+        let place = out!(plan);
+        let host = borrow!(host);
+        let operations = Operation::from_json(text!(operations_json))?;
+        place.give(xenvnet_plan { plan: host.host.plan(&operations)? });
+        Ok(())
+    })
+}
+
+/// Plans operations and carries them out under one lock, all or nothing. `operations_json` as in
+/// xenvnet_plan_json().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_run_json(
+    host: *const xenvnet,
+    operations_json: *const c_char,
+    changed: *mut bool,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    verb(host, changed, error, |host| Ok(host.run_all(&Operation::from_json(text!(operations_json))?)?))
+}
+
+/// Carries a plan out, all or nothing: when a step fails, those before it are put back. A plan that
+/// was made earlier acts on the interfaces that have those names now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_apply(
+    host: *const xenvnet,
+    plan: *const xenvnet_plan,
+    changed: *mut bool,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    verb(host, changed, error, |host| Ok(host.apply(&borrow!(plan).plan)?))
+}
+
+/// Puts back the last change that was made through this state directory, by whatever process,
+/// whether it ran to its end or was cut off in the middle. Fails with XENVNET_ERROR_NOT_FOUND when
+/// there is none, with XENVNET_ERROR_STATE where the host has no state directory.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_undo(
+    host: *const xenvnet,
+    changed: *mut bool,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    verb(host, changed, error, |host| Ok(host.undo()?))
+}
+
+/// Says what xenvnet_undo() would do; changes nothing. Fails as that does.
+///
+/// `plan`: owned, xenvnet_plan_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_plan_undo(
+    host: *const xenvnet,
+    plan: *mut *mut xenvnet_plan,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    call(error, || {
+        let place = out!(plan);
+        place.give(xenvnet_plan { plan: borrow!(host).host.plan_undo()? });
+        Ok(())
+    })
+}
