@@ -1,0 +1,355 @@
+"""Values: made, checked, compared, printed, copied. No kernel, no privilege."""
+
+from __future__ import annotations
+
+import copy
+import ipaddress
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xenvnet
+from xenvnet import *  # noqa: F403  (reprs are to evaluate with exactly this)
+from xenvnet import Antispoof, Attachment, Bridge, Brouter, Lock, MacAddr, Masquerade, Network, Operation
+from xenvnet import BridgeState, Drops, Guard, InvalidArgumentError, Link, NetworkRecord, ParseError, Plan, PortState
+from xenvnet import Snapshot, UnsupportedError, VifId
+
+DATA = Path(__file__).parent.parent / "data"
+
+MAC = "00:16:3e:00:00:01"
+LOCK = Antispoof(MAC, ips=["10.98.98.2", "2001:db8:8::/64"], dhcp_client=True)
+BROUTER = Brouter("xenbr0", address="10.98.98.1/24", uplink="eth0", antispoof=True)
+PLAN = Operation.create_bridge("xenbr0").plan(Snapshot())
+
+VALUES: list[Any] = [
+    MacAddr(MAC),
+    MacAddr.VIF_BACKEND,
+    VifId(5, devid=1),
+    Bridge("xenbr0"),
+    Bridge("x'b\"0", mac=MAC, mtu=9000, stp=True, addresses=["10.0.0.1/24", "2001:db8::1/64"]),
+    Antispoof(MAC),
+    Antispoof([MAC, "00:16:3e:00:00:02"], link_local=False),
+    LOCK,
+    Lock.DISABLED,
+    Lock.UNLOCKED,
+    Masquerade("10.0.0.0/8"),
+    Masquerade("2001:db8::/32", uplink="eth0"),
+    Attachment("vif1.0", bridge="xenbr0", lock=LOCK, name="web", mtu=1400, isolated=True),
+    Attachment("vif1.0", bridge="xenbr0", lock=Lock.UNLOCKED),
+    Brouter("xenbr0", address="10.98.98.1/24"),
+    Brouter("xenbr0", address="10.98.98.1/32", subnet="10.98.0.0/16", uplink="eth0", antispoof=True),
+    Operation.attach_vif(Attachment("vif1.0", bridge="xenbr0", lock=LOCK)),
+    Plan.from_json("[]"),
+    PLAN,
+    Snapshot(),
+    Snapshot().after(PLAN),
+    BridgeState(False, 0),
+    PortState(True, False, None),
+    Guard(3, LOCK),
+    Drops("vif1.0", "mac", 3, 180),
+    NetworkRecord(BROUTER, 1),
+    Link(4, "vif1.0", MacAddr(MAC), 1500, True, 7777, "", "xenbr0", False, None, PortState(False, False, True)),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+class TestEveryValue:
+    def test_its_repr_makes_it_again(self, value: Any) -> None:
+        again = eval(repr(value))
+        assert again == value
+        assert type(again) is type(value)
+
+    def test_equal_values_have_equal_hashes(self, value: Any) -> None:
+        again = eval(repr(value))
+        assert hash(again) == hash(value)
+        assert len({value, again}) == 1
+        assert [other for other in VALUES if other == value] == [value]
+        assert value != 0 and value != repr(value)
+
+    def test_it_is_copied_and_pickled(self, value: Any) -> None:
+        assert copy.copy(value) == value
+        assert copy.deepcopy(value) == value
+        assert pickle.loads(pickle.dumps(value)) == value
+
+    def test_it_cannot_be_changed(self, value: Any) -> None:
+        # A member of an enum has the other members for attributes as well, in some Pythons.
+        names = [name for name in dir(value) if not name.startswith("_") and name not in Lock.__members__]
+        assert names
+        for name in names:
+            with pytest.raises((AttributeError, TypeError)):
+                setattr(value, name, 1)
+            with pytest.raises((AttributeError, TypeError)):
+                delattr(value, name)
+
+
+def test_all_is_all() -> None:
+    public = {name for name in dir(xenvnet) if not name.startswith("_")}
+    assert set(xenvnet.__all__) == public | {"__version__"}
+    assert xenvnet.__all__ == sorted(xenvnet.__all__)
+
+
+class TestMacAddr:
+    def vectors(self) -> list[list[str]]:
+        lines = (DATA / "mac-from-ip.txt").read_text(encoding="ascii").splitlines()
+        return [line.split() for line in lines if line and not line.startswith("#")]
+
+    def test_from_ip_follows_its_published_vectors(self) -> None:
+        assert len(self.vectors()) >= 12
+        for ip, prefix, mac in self.vectors():
+            assert str(MacAddr.from_ip(ip, prefix=prefix)) == mac
+            assert str(MacAddr.from_ip(ipaddress.ip_address(ip), prefix=prefix)) == mac
+
+    def test_the_default_prefix(self) -> None:
+        assert MacAddr.from_ip("10.98.98.2") == MacAddr("2e:00:0a:62:62:02")
+        assert MacAddr.from_ip(ipaddress.ip_interface("10.98.98.2")) == MacAddr("2e:00:0a:62:62:02")
+
+    def test_what_it_gives(self) -> None:
+        mac = MacAddr.from_ip("10.98.98.2")
+        assert mac.ipv4 == ipaddress.IPv4Address("10.98.98.2")
+        assert mac.is_local and mac.is_unicast
+        assert mac.packed == bytes(mac) == bytes.fromhex("2e000a626202")
+        assert MacAddr(mac.packed) == MacAddr(mac) == mac
+        assert MacAddr(MAC).ipv4 is None
+        assert MacAddr(MAC).link_local == ipaddress.IPv6Address("fe80::216:3eff:fe00:1")
+
+    def test_random_ones_are_xens(self) -> None:
+        drawn = [MacAddr.random_xen() for _ in range(16)]
+        assert all(mac.packed.startswith(MacAddr.XEN_OUI) and not mac.is_local for mac in drawn)
+        assert len(set(drawn)) > 1
+
+    def test_order_is_that_of_the_octets(self) -> None:
+        assert MacAddr(MAC) < MacAddr("00:16:3e:00:00:02") <= MacAddr.VIF_BACKEND
+        with pytest.raises(TypeError):
+            MacAddr(MAC) < MAC  # type: ignore[operator]
+
+    def test_every_usual_spelling_is_read(self) -> None:
+        for text in ("00-16-3E-00-00-01", "0016.3e00.0001", "00163e000001"):
+            assert MacAddr(text) == MacAddr(MAC)
+
+    def test_what_is_wrong_is_said(self) -> None:
+        with pytest.raises(ParseError, match="byte 9") as caught:
+            MacAddr("00:16:3e:xx:00:01")
+        assert caught.value.offset == 9
+        with pytest.raises(ParseError, match="6 octets, not 5"):
+            MacAddr(b"12345")
+        with pytest.raises(ParseError, match='"10.0.0" is no IP address') as caught:
+            MacAddr.from_ip("10.0.0")
+        assert caught.value.offset == 0
+        with pytest.raises(InvalidArgumentError, match="multicast") as refused:
+            MacAddr.from_ip("10.0.0.1", prefix="01:00")
+        assert refused.value.advice is not None
+        for wrong in (1, None, 1.5, ["00", "16"]):
+            with pytest.raises(TypeError):
+                MacAddr(wrong)  # type: ignore[arg-type]
+            with pytest.raises(TypeError):
+                MacAddr.from_ip(wrong)  # type: ignore[arg-type]
+
+
+class TestVifId:
+    def test_names_and_numbers(self) -> None:
+        vif = VifId(5, devid=1)
+        assert (vif.domid, vif.devid, vif.ifname, vif.emulated_ifname) == (5, 1, "vif5.1", "vif5.1-emu")
+        assert VifId.parse("vif5.1-emu") == vif
+        assert str(vif) == "vif5.1"
+        assert VifId(2, devid=0) < VifId(10, devid=0)
+
+    def test_limits(self) -> None:
+        with pytest.raises(InvalidArgumentError, match="32752"):
+            VifId(0x7FF0, devid=0)
+        with pytest.raises(ParseError, match="vif01.0"):
+            VifId.parse("vif01.0")
+        with pytest.raises(OverflowError):
+            VifId(-1, devid=0)
+
+    def test_it_is_as_good_as_its_name(self) -> None:
+        vif = VifId(5, devid=1)
+        assert Operation.release_vif(vif) == Operation.release_vif("vif5.1")
+        assert Attachment(vif, bridge="xenbr0", lock=LOCK).vif == "vif5.1"
+
+
+class TestBridge:
+    def test_what_is_given_comes_back(self) -> None:
+        bridge = Bridge("xenbr0", mac=MacAddr(MAC), mtu=9000, stp=True, addresses=["10.0.0.1/24", "2001:db8::1/64"])
+        assert (bridge.name, bridge.mac, bridge.mtu, bridge.stp) == ("xenbr0", MacAddr(MAC), 9000, True)
+        assert bridge.addresses == (
+            ipaddress.ip_interface("10.0.0.1/24"),
+            ipaddress.ip_interface("2001:db8::1/64"),
+        )
+
+    def test_one_address_needs_no_list(self) -> None:
+        for one in ("10.0.0.1/24", ipaddress.ip_interface("10.0.0.1/24")):
+            assert Bridge("xenbr0", addresses=one) == Bridge("xenbr0", addresses=[one])
+
+    def test_only_the_name_goes_by_position(self) -> None:
+        with pytest.raises(TypeError):
+            Bridge("xenbr0", MAC)  # type: ignore[call-arg]
+
+    def test_what_is_wrong_is_said(self) -> None:
+        with pytest.raises(ParseError, match="is 18 bytes, the kernel's limit is 15"):
+            Bridge("wiki.xen.prgmr.com")
+        with pytest.raises(ParseError, match="'/' at byte 3"):
+            Bridge("xen/br0")
+        with pytest.raises(InvalidArgumentError, match="MTU of 67"):
+            Bridge("xenbr0", mtu=67)
+        with pytest.raises(InvalidArgumentError, match="no unicast MAC"):
+            Bridge("xenbr0", mac="01:00:00:00:00:01")
+        with pytest.raises(InvalidArgumentError, match="the network itself"):
+            Bridge("xenbr0", addresses="10.0.0.0/24")
+        with pytest.raises(ParseError, match='"10.0.0.1/33" is no IP address or prefix'):
+            Bridge("xenbr0", addresses=["10.0.0.1/24", "10.0.0.1/33"])
+        with pytest.raises(TypeError, match="name of an interface"):
+            Bridge(5)  # type: ignore[arg-type]
+
+
+class TestAntispoof:
+    def test_what_is_given_comes_back(self) -> None:
+        assert LOCK.macs == (MacAddr(MAC),)
+        assert LOCK.ips == (ipaddress.ip_network("10.98.98.2/32"), ipaddress.ip_network("2001:db8:8::/64"))
+        assert LOCK.dhcp_client and LOCK.link_local
+
+    def test_it_takes_what_ipaddress_has(self) -> None:
+        objects = [ipaddress.ip_address("10.98.98.2"), ipaddress.ip_network("2001:db8:8::/64")]
+        assert Antispoof(MacAddr(MAC), ips=objects, dhcp_client=True) == LOCK
+        assert Antispoof(MAC, ips=ipaddress.ip_network("10.0.0.0/30")).ips == (ipaddress.ip_network("10.0.0.0/30"),)
+        assert Antispoof(iter([MAC]), ips=iter(objects), dhcp_client=True) == LOCK
+
+    def test_its_text_is_read_back(self) -> None:
+        assert str(LOCK) == f"mac={MAC} ip=10.98.98.2,2001:db8:8::/64 dhcp"
+        assert Antispoof.parse(str(LOCK)) == LOCK
+
+    def test_what_is_wrong_is_said_with_advice(self) -> None:
+        with pytest.raises(InvalidArgumentError, match="host bits") as caught:
+            Antispoof(MAC, ips="10.0.0.5/24")
+        assert caught.value.advice == "write 10.0.0.5 for the one address, 10.0.0.0/24 for the prefix"
+        with pytest.raises(InvalidArgumentError, match="no unicast"):
+            Antispoof("01:00:00:00:00:01")
+        with pytest.raises(InvalidArgumentError, match="at least one MAC"):
+            Antispoof([])
+        with pytest.raises(ParseError, match="unknown word"):
+            Antispoof.parse(f"mac={MAC} everything")
+        for wrong in (1, b"123456", [1]):
+            with pytest.raises(TypeError, match="MAC address"):
+                Antispoof(wrong)  # type: ignore[arg-type]
+
+    def test_locks_are_checked_where_they_are_used(self) -> None:
+        for wrong in (None, "disabled", True, MAC):
+            with pytest.raises(TypeError, match="Lock.DISABLED"):
+                Operation.set_antispoof("vif1.0", wrong)  # type: ignore[arg-type]
+
+
+class TestMasquerade:
+    def test_what_is_given_comes_back(self) -> None:
+        rule = Masquerade("10.0.0.0/8", uplink="eth0")
+        assert rule.subnet == ipaddress.ip_network("10.0.0.0/8")
+        assert rule.uplink == "eth0"
+        assert Masquerade.parse(str(rule)) == rule
+        assert Masquerade(ipaddress.ip_network("10.0.0.0/8")).uplink is None
+
+    def test_a_subnet_will_do(self) -> None:
+        assert Operation.masquerade_subnet("10.0.0.0/8") == Operation.masquerade_subnet(Masquerade("10.0.0.0/8"))
+
+    def test_host_bits_are_refused(self) -> None:
+        with pytest.raises(InvalidArgumentError, match="host bits") as caught:
+            Masquerade("10.0.0.1/8")
+        assert caught.value.advice == "write 10.0.0.0/8"
+        with pytest.raises(ParseError):
+            Masquerade.parse("everything")
+
+
+class TestAttachment:
+    def test_what_is_given_comes_back(self) -> None:
+        web = Attachment("vif1.0", bridge="xenbr0", lock=LOCK, name="web", mtu=1400, isolated=True)
+        assert (web.vif, web.bridge, web.lock, web.name) == ("vif1.0", "xenbr0", LOCK, "web")
+        assert (web.final_name, web.mtu, web.isolated) == ("web", 1400, True)
+        plain = Attachment("vif1.0", bridge="xenbr0", lock=Lock.DISABLED)
+        assert plain.lock is Lock.DISABLED
+        assert (plain.name, plain.final_name, plain.mtu, plain.isolated) == (None, "vif1.0", None, False)
+
+    def test_the_lock_must_be_chosen(self) -> None:
+        with pytest.raises(TypeError, match="lock"):
+            Attachment("vif1.0", bridge="xenbr0")  # type: ignore[call-arg]
+
+    def test_another_guests_name_is_refused(self) -> None:
+        with pytest.raises(InvalidArgumentError, match="another guest's"):
+            Attachment("vif1.0", bridge="xenbr0", lock=LOCK, name="vif2.0")
+
+
+class TestNetwork:
+    def test_its_line_gives_its_kind(self) -> None:
+        line = "network-virtual bridge=xenbr0 bridgeip=10.98.98.1/24 brnet=10.98.98.0/24 uplink=eth0 antispoof=yes"
+        network = Network.parse(line)
+        assert isinstance(network, Brouter)
+        assert network == BROUTER
+        assert hash(network) == hash(BROUTER)
+        assert str(network) == line
+        assert (network.bridge, network.demands_lock) == ("xenbr0", True)
+        assert network.address == ipaddress.ip_interface("10.98.98.1/24")
+        assert network.subnet == ipaddress.ip_network("10.98.98.0/24")
+        assert (network.uplink, network.antispoof) == ("eth0", True)
+
+    def test_a_line_will_do(self) -> None:
+        assert Operation.start_network(str(BROUTER)) == Operation.start_network(BROUTER)
+
+    def test_only_its_kinds_are_made(self) -> None:
+        with pytest.raises(TypeError):
+            Network()
+
+    def test_what_is_wrong_is_said(self) -> None:
+        with pytest.raises(ParseError, match='did you mean "bridge"') as caught:
+            Network.parse("network-virtual brige=xenbr0")
+        assert caught.value.offset == 16
+        with pytest.raises(UnsupportedError):
+            Network.parse("network-nat")
+        with pytest.raises(InvalidArgumentError, match="could not reach their gateway"):
+            Brouter("xenbr0", address="10.98.98.1/24", subnet="10.1.0.0/16")
+
+
+class TestPlan:
+    def test_its_steps_are_lines(self) -> None:
+        assert len(PLAN) == len(PLAN.steps) == 2
+        assert list(PLAN) == list(PLAN.steps) == str(PLAN).splitlines()
+        assert PLAN.steps[1] == "~ xenbr0: up"
+        assert PLAN and not Plan.from_json("[]")
+
+    def test_it_is_put_back_and_joined(self) -> None:
+        assert PLAN.inverse().steps == ("~ xenbr0: down", "- bridge xenbr0")
+        assert PLAN.inverse().inverse() == PLAN
+        assert len(PLAN.then(PLAN.inverse())) == 4
+
+    def test_json(self) -> None:
+        assert Plan.from_json(PLAN.to_json()) == PLAN
+        for text in ("", "{}", '[{"step":"dance"}]', '[{"step":"up","link":"a/b"}]'):
+            with pytest.raises(ParseError, match="^plan: ") as caught:
+                Plan.from_json(text)
+            assert caught.value.offset is not None
+
+
+class TestOperation:
+    def test_json(self) -> None:
+        operation = Operation.create_bridge("xenbr0")
+        assert operation.to_json() == '{"create_bridge":{"name":"xenbr0","stp":false}}'
+        assert Operation.from_json(operation.to_json()) == operation
+        assert (operation.verb, str(operation)) == ("create_bridge", "create bridge xenbr0")
+        with pytest.raises(ParseError, match="limit is 15"):
+            Operation.from_json('{"release_vif":{"vif":"a.name.that.is.too.long"}}')
+        with pytest.raises(ParseError, match="one operation is wanted, not a list of 2"):
+            Operation.from_json(f"[{operation.to_json()}, {operation.to_json()}]")
+
+    def test_a_plan_needs_no_kernel(self) -> None:
+        operation = Operation.create_bridge(Bridge("xenbr0", addresses="10.0.0.1/24"))
+        after = Snapshot().after(operation.plan(Snapshot()))
+        assert not operation.plan(after)
+        assert [bridge.name for bridge in after.bridges] == ["xenbr0"]
+        assert after.addresses == {"xenbr0": (ipaddress.ip_interface("10.0.0.1/24"),)}
+        assert after.links["xenbr0"].bridge == BridgeState(stp=False, forward_delay=0)
+        with pytest.raises(xenvnet.NotFoundError, match="cannot release vif1.0: no interface named vif1.0"):
+            Operation.release_vif("vif1.0").plan(Snapshot())
+
+
+def test_a_snapshot_as_dictionaries() -> None:
+    after = Snapshot().after(PLAN)
+    assert after.to_dict()["links"]["xenbr0"]["up"] is True
+    assert Snapshot.from_json(after.to_json()) == after
+    assert after.guard_of("xenbr0") is None
+    assert (after.vifs, after.drops, after.masquerades, after.ports_of("xenbr0")) == ((), (), (), ())

@@ -1,0 +1,65 @@
+"""A program as a user would write it: checked by mypy --strict, run by test_kernel.py."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from typing import Optional, Union
+
+from xenvnet import (
+    Antispoof,
+    Attachment,
+    Bridge,
+    Brouter,
+    Host,
+    Lock,
+    MacAddr,
+    Masquerade,
+    Network,
+    Operation,
+    Plan,
+    VifId,
+    XenvnetError,
+)
+
+GUESTS = {VifId(1, devid=0): "10.98.98.2", VifId(2, devid=0): "10.98.98.3"}
+
+
+def lock_of(ip: str) -> Antispoof:
+    return Antispoof(MacAddr.from_ip(ip), ips=[ip, ipaddress.ip_network("2001:db8:8::/64")], dhcp_client=False)
+
+
+def main(state_dir: str) -> int:
+    network: Network = Brouter("xenbr0", address="10.98.98.1/24")
+    with Host(state_dir=state_dir) as host:
+        plan: Plan = host.plan([Operation.start_network(network)])
+        for step in plan:
+            print(step)
+        started: bool = host.apply(plan)
+        host.attach_vifs(Attachment(vif, bridge=network.bridge, lock=lock_of(ip)) for vif, ip in GUESTS.items())
+        host.create_bridge(Bridge("xenbr1", addresses=ipaddress.ip_interface("10.99.0.1/24")))
+        host.masquerade_subnet(Masquerade("10.99.0.0/24", uplink="eth0"))
+
+        now = host.snapshot()
+        for link in now.ports_of("xenbr0"):
+            guard = now.guard_of(link.name)
+            lock: Optional[Union[Antispoof, Lock]] = guard.lock if guard else None
+            if isinstance(lock, Antispoof):
+                print(link.name, link.mac, [str(ip) for ip in lock.ips])
+        for drops in now.drops:
+            print(drops.vif, drops.reason, drops.frames)
+
+        for vif in GUESTS:
+            host.detach_vif(vif)
+        host.unmasquerade_subnet(Masquerade("10.99.0.0/24", uplink="eth0"))
+        host.delete_bridge("xenbr1")
+        host.stop_network(network)
+    return 0 if started else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1]))
+    except XenvnetError as error:
+        print(f"{error.kind}: {error}", *filter(None, [error.advice]), sep="\n", file=sys.stderr)
+        sys.exit(1)

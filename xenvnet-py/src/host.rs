@@ -1,0 +1,260 @@
+//! `Host`: the only door to the kernel. The interpreter is let go around every call.
+
+use crate::antispoof::LockArg;
+use crate::bridge::BridgeArg;
+use crate::convert::{Name, OneOrMany, wrong_type};
+use crate::error::raise;
+use crate::logger;
+use crate::masquerade::MasqueradeArg;
+use crate::network::NetworkArg;
+use crate::operation::Operation;
+use crate::plan::Plan;
+use crate::snapshot::Snapshot;
+use crate::vif::Attachment;
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use xenvnet_core::Operation as Asked;
+
+/// A host's network, opened once and kept: sockets to the kernel in one network namespace.
+///
+/// It may be shared between threads, and used after os.fork() by both processes. Every verb
+/// returns whether it had to change anything; asking for what is so already is no error. When a
+/// step fails, what was done before it is put back.
+///
+/// Each step is logged by the logger "xenvnet" at level DEBUG. A handler must not call the Host
+/// whose step it is given: that one is at work.
+#[pyclass(frozen, module = "xenvnet")]
+pub(crate) struct Host {
+    /// `None` once closed. Held for no longer than it takes to copy the pointer, so that threads
+    /// do not wait for each other's calls here.
+    open: Mutex<Option<Arc<xenvnet_core::Host>>>,
+}
+
+#[pymethods]
+impl Host {
+    /// Opens the network namespace of the calling thread, or another: the path of one
+    /// (/run/netns/NAME, /proc/PID/ns/net), or a descriptor of it, which stays the caller's.
+    ///
+    /// state_dir keeps locks and the undo journal; without it they are in /run/xenvnet for root,
+    /// and nowhere for others.
+    #[new]
+    #[pyo3(signature = (*, netns = None, state_dir = None))]
+    fn new(py: Python<'_>, netns: Option<Netns>, state_dir: Option<PathBuf>) -> PyResult<Host> {
+        let mut options = xenvnet_core::Host::options();
+        if let Some(netns) = netns {
+            options = options.netns(netns.0);
+        }
+        if let Some(dir) = state_dir {
+            options = options.state_dir(dir);
+        }
+        let host = detached(py, || options.open())?;
+        Ok(Host { open: Mutex::new(Some(Arc::new(host))) })
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// Closes its sockets, when the calls that still run have ended. May be called again.
+    fn close(&self) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        slf.get().host()?;
+        Ok(slf)
+    }
+
+    #[pyo3(signature = (exc_type = None, exc_value = None, traceback = None, /))]
+    fn __exit__(
+        &self,
+        exc_type: Option<&Bound<'_, PyAny>>,
+        exc_value: Option<&Bound<'_, PyAny>>,
+        traceback: Option<&Bound<'_, PyAny>>,
+    ) {
+        let _ = (exc_type, exc_value, traceback);
+        self.close();
+    }
+
+    fn __repr__(&self) -> &'static str {
+        if self.closed() { "<xenvnet.Host, closed>" } else { "<xenvnet.Host, open>" }
+    }
+
+    /// A bridge is there, has these settings and addresses, and is up.
+    fn create_bridge(&self, py: Python<'_>, bridge: BridgeArg) -> PyResult<bool> {
+        self.ask(py, Asked::CreateBridge(bridge.0))
+    }
+
+    /// A bridge is not there; its ports are released.
+    fn delete_bridge(&self, py: Python<'_>, bridge: Name) -> PyResult<bool> {
+        self.ask(py, Asked::DeleteBridge { bridge: bridge.0 })
+    }
+
+    /// An interface is a port of a bridge.
+    fn enslave_vif(&self, py: Python<'_>, vif: Name, bridge: Name) -> PyResult<bool> {
+        self.ask(py, Asked::EnslaveVif { vif: vif.0, bridge: bridge.0 })
+    }
+
+    /// An interface is a port of no bridge.
+    fn release_vif(&self, py: Python<'_>, vif: Name) -> PyResult<bool> {
+        self.ask(py, Asked::ReleaseVif { vif: vif.0 })
+    }
+
+    /// A guest's interface is held to what it may send: an Antispoof, Lock.DISABLED or
+    /// Lock.UNLOCKED.
+    fn set_antispoof(&self, py: Python<'_>, vif: Name, lock: LockArg) -> PyResult<bool> {
+        self.ask(py, Asked::SetAntispoof { vif: vif.0, lock: lock.0 })
+    }
+
+    /// A guest's interface is held to nothing.
+    fn clear_antispoof(&self, py: Python<'_>, vif: Name) -> PyResult<bool> {
+        self.ask(py, Asked::ClearAntispoof { vif: vif.0 })
+    }
+
+    /// A subnet speaks to the outside with dom0's address.
+    fn masquerade_subnet(&self, py: Python<'_>, subnet: MasqueradeArg) -> PyResult<bool> {
+        self.ask(py, Asked::MasqueradeSubnet(subnet.0))
+    }
+
+    /// A subnet speaks to the outside with its own addresses.
+    fn unmasquerade_subnet(&self, py: Python<'_>, subnet: MasqueradeArg) -> PyResult<bool> {
+        self.ask(py, Asked::UnmasqueradeSubnet(subnet.0))
+    }
+
+    /// A vif is named, sized, locked, enslaved and up, in the safe order.
+    fn attach_vif(&self, py: Python<'_>, attachment: Attachment) -> PyResult<bool> {
+        self.ask(py, Asked::AttachVif(attachment.0))
+    }
+
+    /// Many vifs in one go: all of them or none.
+    fn attach_vifs(&self, py: Python<'_>, attachments: OneOrMany<Attachment>) -> PyResult<bool> {
+        let all: Vec<_> = attachments.0.into_iter().map(|attachment| attachment.0).collect();
+        self.call(py, |host| host.attach_vifs(&all)).map(xenvnet_core::Outcome::is_changed)
+    }
+
+    /// A vif is down, off its bridge, its lock gone. It may have vanished already.
+    fn detach_vif(&self, py: Python<'_>, vif: Name) -> PyResult<bool> {
+        self.ask(py, Asked::DetachVif { vif: vif.0 })
+    }
+
+    /// A network runs.
+    fn start_network(&self, py: Python<'_>, network: NetworkArg) -> PyResult<bool> {
+        self.ask(py, Asked::StartNetwork(network.0))
+    }
+
+    /// A network does not run; the host's settings are as they were before.
+    fn stop_network(&self, py: Python<'_>, network: NetworkArg) -> PyResult<bool> {
+        self.ask(py, Asked::StopNetwork(network.0))
+    }
+
+    /// Everything, for status.
+    fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
+        self.call(py, |host| host.snapshot()).map(Snapshot)
+    }
+
+    /// Only what the operations depend on, whatever the size of the host.
+    fn observe(&self, py: Python<'_>, operations: OneOrMany<Operation>) -> PyResult<Snapshot> {
+        let operations = plain(operations);
+        self.call(py, |host| host.observe(&operations)).map(Snapshot)
+    }
+
+    /// What the operations would change, one after the other. Nothing is changed.
+    fn plan(&self, py: Python<'_>, operations: OneOrMany<Operation>) -> PyResult<Plan> {
+        let operations = plain(operations);
+        self.call(py, |host| host.plan(&operations)).map(Plan)
+    }
+
+    /// Carries a plan out: all of it or, when a step fails, nothing.
+    fn apply(&self, py: Python<'_>, plan: &Plan) -> PyResult<bool> {
+        self.call(py, |host| host.apply(&plan.0)).map(xenvnet_core::Outcome::is_changed)
+    }
+
+    /// Brings one operation about.
+    fn run(&self, py: Python<'_>, operation: Operation) -> PyResult<bool> {
+        self.ask(py, operation.0)
+    }
+
+    /// Brings several operations about, in this order: all of them or none.
+    fn run_all(&self, py: Python<'_>, operations: OneOrMany<Operation>) -> PyResult<bool> {
+        let operations = plain(operations);
+        self.call(py, |host| host.run_all(&operations)).map(xenvnet_core::Outcome::is_changed)
+    }
+
+    /// What undo would do. Nothing is changed.
+    fn plan_undo(&self, py: Python<'_>) -> PyResult<Plan> {
+        self.call(py, |host| host.plan_undo()).map(Plan)
+    }
+
+    /// Puts the last change back that was made through the state directory, by whatever process,
+    /// whether it ran to its end or was cut off in the middle.
+    fn undo(&self, py: Python<'_>) -> PyResult<bool> {
+        self.call(py, |host| host.undo()).map(xenvnet_core::Outcome::is_changed)
+    }
+}
+
+impl Host {
+    fn host(&self) -> PyResult<Arc<xenvnet_core::Host>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.clone().ok_or_else(|| PyValueError::new_err("the Host is closed"))
+    }
+
+    fn call<T: Send>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(&xenvnet_core::Host) -> xenvnet_core::Result<T> + Send,
+    ) -> PyResult<T> {
+        let host = self.host()?;
+        detached(py, || {
+            let result = call(&host);
+            drop(host);
+            result
+        })
+    }
+
+    fn ask(&self, py: Python<'_>, operation: Asked) -> PyResult<bool> {
+        self.call(py, |host| host.run(&operation)).map(xenvnet_core::Outcome::is_changed)
+    }
+}
+
+/// Waits for the kernel without the interpreter.
+fn detached<T: Send>(py: Python<'_>, call: impl FnOnce() -> xenvnet_core::Result<T> + Send) -> PyResult<T> {
+    logger::follow_level(py)?;
+    let result = py.detach(call);
+    logger::raised(py)?;
+    result.map_err(raise)
+}
+
+fn plain(operations: OneOrMany<Operation>) -> Vec<Asked> {
+    operations.0.into_iter().map(|operation| operation.0).collect()
+}
+
+/// A network namespace: its path, or a descriptor of it.
+struct Netns(OwnedFd);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Netns {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Netns> {
+        let path = match object.extract::<u32>() {
+            // A second descriptor of the same namespace, so that both sides may close theirs.
+            Ok(descriptor) => PathBuf::from(format!("/proc/self/fd/{descriptor}")),
+            Err(_) => object
+                .extract::<PathBuf>()
+                .map_err(|_| wrong_type("a network namespace (path or descriptor)", &object))?,
+        };
+        match File::open(&path) {
+            Ok(file) => Ok(Netns(file.into())),
+            // OSError itself picks FileNotFoundError and the like by the number.
+            Err(error) => {
+                let words = object.py().import("os")?.call_method1("strerror", (error.raw_os_error(),))?.unbind();
+                Err(PyOSError::new_err((error.raw_os_error(), words, path.into_os_string())))
+            }
+        }
+    }
+}
