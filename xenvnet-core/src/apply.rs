@@ -295,9 +295,8 @@ impl<'a> Applier<'a> {
             }
             Medium::Netfilter => {
                 let verb = first.step.verb();
-                let sent = self.edge.netfilter(&verb).and_then(|netfilter| {
-                    netfilter.transact(&nf::batch(requests)).map_err(|error| transport(&verb, &error))
-                });
+                let netfilter = self.edge.netfilter(&verb).map_err(|error| Failure::of(&first.step, error))?;
+                let sent = netfilter.transact(&nf::batch(requests)).map_err(|error| transport(&verb, &error));
                 let answers = match sent {
                     Ok(answers) => answers,
                     Err(error) => {

@@ -1,0 +1,26 @@
+//! Harness of the kernel tests: a host and its guests in network namespaces of their own, frames
+//! made byte by byte, and oracles that are not the library.
+//!
+//! What a test claims is compared with `ip -j -d`, `bridge -j` and `nft`, and with traffic that
+//! arrives or does not; the library's own snapshot is never the only witness.
+#![forbid(unsafe_code)]
+
+mod dom0;
+mod dump;
+mod frame;
+mod netns;
+mod oracle;
+mod path;
+mod socket;
+mod witness;
+
+pub use dom0::{Dom0, FakeVif, StateDir};
+pub use dump::Dump;
+pub use frame::{Frame, Ip4, Ip6, Transport, arp, arp_with, ether, icmp4, icmp6, nd_option, tagged, tcp, udp};
+pub use netns::{Namespace, Netns};
+pub use oracle::{
+    bridge_json, has_program, ip, ip_json, nft, nft_json, nft_ruleset, program, run_attach_once, sysctl, sysctl_set,
+};
+pub use path::{Arrivals, Path};
+pub use socket::{RawSocket, hears, hears_from};
+pub use witness::Witness;

@@ -1,0 +1,110 @@
+//! Sockets in namespaces: raw ones for frames, plain ones for what a guest would really do.
+
+use crate::netns::Namespace;
+use nix::errno::Errno;
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::{
+    AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// A packet socket on one interface: sends frames as they are, hears all that come in by it.
+#[derive(Debug)]
+pub struct RawSocket(OwnedFd);
+
+impl RawSocket {
+    /// On an interface of the calling thread's namespace, of which the socket then stays.
+    ///
+    /// # Panics
+    /// When there is no such interface.
+    pub fn on(interface: &str) -> RawSocket {
+        let fd = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)
+            .expect("a packet socket");
+        let address = address_of(interface).unwrap_or_else(|| panic!("no interface named {interface}"));
+        bind(fd.as_raw_fd(), &address).expect("bind to an interface");
+        // A matrix of frames between two looks must fit.
+        setsockopt(&fd, sockopt::RcvBuf, &(4 << 20)).expect("a large buffer");
+        RawSocket(fd)
+    }
+
+    /// Sends a frame as it is.
+    ///
+    /// # Panics
+    /// When the kernel does not take it, except that the interface is down.
+    pub fn send(&self, frame: &[u8]) {
+        match send(self.0.as_raw_fd(), frame, MsgFlags::empty()) {
+            Ok(sent) => assert_eq!(sent, frame.len()),
+            Err(Errno::ENETDOWN | Errno::ENXIO | Errno::ENOBUFS) => {}
+            Err(errno) => panic!("a frame of {} bytes: {errno}", frame.len()),
+        }
+    }
+
+    /// The next frame that came in, if one comes before the deadline.
+    pub fn receive(&self, deadline: Instant) -> Option<Vec<u8>> {
+        let mut frame = vec![0; 65536];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_micros(1));
+            let timeout = TimeVal::microseconds(left.as_micros() as i64);
+            setsockopt(&self.0, sockopt::ReceiveTimeout, &timeout).expect("a deadline");
+            match recv(self.0.as_raw_fd(), &mut frame, MsgFlags::empty()) {
+                Ok(length) => {
+                    frame.truncate(length);
+                    return Some(frame);
+                }
+                Err(Errno::EAGAIN) => return None,
+                Err(Errno::EINTR | Errno::ENETDOWN) => {}
+                Err(errno) => panic!("receive a frame: {errno}"),
+            }
+        }
+    }
+
+    /// A frame that has come in already.
+    pub fn pending(&self) -> Option<Vec<u8>> {
+        let mut frame = vec![0; 65536];
+        let length = recv(self.0.as_raw_fd(), &mut frame, MsgFlags::MSG_DONTWAIT).ok()?;
+        frame.truncate(length);
+        Some(frame)
+    }
+}
+
+/// The address that binds a packet socket to an interface.
+fn address_of(interface: &str) -> Option<LinkAddr> {
+    getifaddrs().ok()?.filter(|found| found.interface_name == interface).find_map(|found| {
+        let address = found.address?;
+        address.as_link_addr().copied()
+    })
+}
+
+/// Whether a datagram from one namespace arrives at an address in another one.
+pub fn hears(to: &Namespace, address: &str, from: &Namespace) -> bool {
+    hears_from(to, address, from).is_some()
+}
+
+/// The address that the datagrams seem to come from, when one arrives within twenty seconds: after
+/// a carrier was lost, a bridge is silent until the kernel's link watch has come round, and lost ARP
+/// costs a second each time.
+pub fn hears_from(to: &Namespace, address: &str, from: &Namespace) -> Option<IpAddr> {
+    let address: IpAddr = address.parse().expect("an address");
+    let listener = to.within(|| UdpSocket::bind(SocketAddr::new(address, 0)).expect("bind a listener"));
+    let to = listener.local_addr().expect("an address");
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let sender = from.within(|| UdpSocket::bind(SocketAddr::new(any, 0)).expect("bind a sender"));
+    listener.set_read_timeout(Some(Duration::from_secs(20))).expect("a deadline");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Said again and again: the first ones may be lost while a carrier comes up.
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let _ = sender.send_to(b"hello", to);
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+        });
+        let heard = listener.recv_from(&mut [0; 16]).ok().map(|(_, from)| from.ip());
+        done.store(true, Ordering::Relaxed);
+        heard
+    })
+}
