@@ -10,6 +10,7 @@ mod layout;
 mod matrix;
 mod network;
 mod proof;
+mod second_day;
 mod system_calls;
 mod undo;
 mod vif;

@@ -50,10 +50,15 @@ fn an_attached_vif_is_locked_in_both_layers() {
         ("own_ip4net", 1),
         ("own_ip6", 2),
         ("own_ip6net", 1),
+        ("own_mac_raw", 1),
+        ("own_ip6_raw", 2),
+        ("own_ip6net_raw", 1),
     ] {
         assert_eq!(elements(set, "vif1.0"), count, "{set}");
     }
-    let comment = format!("dev={index} locked mac={OWN} ip=10.98.98.2,10.98.99.0/28,2001:db8:98::2,2001:db8:99::/64");
+    let comment = format!(
+        "dev={index} owner=vif1.0 locked mac={OWN} ip=10.98.98.2,10.98.99.0/28,2001:db8:98::2,2001:db8:99::/64"
+    );
     assert!(nft_ruleset().contains(&comment), "an administrator reads the lock: {comment}\n{}", nft_ruleset());
     drop(guest);
 }

@@ -286,7 +286,13 @@ impl Lock {
             if lock.link_local {
                 facts.insert(Fact::Ip6(mac, mac.link_local()));
             }
-            facts.extend(lock.ips.iter().map(|net| match *net {
+            // The kernel takes no range within a range; the wider one says it all.
+            let within = |net: &IpNetwork, other: &IpNetwork| other.prefix() < net.prefix() && other.contains(net.ip());
+            let ips = lock
+                .ips
+                .iter()
+                .filter(|net| is_single(net) || !lock.ips.iter().any(|other| !is_single(other) && within(net, other)));
+            facts.extend(ips.map(|net| match *net {
                 IpNetwork::V4(net) if net.prefix() == 32 => Fact::Ip4(mac, net.ip()),
                 IpNetwork::V4(net) => Fact::Ip4Net(mac, net),
                 IpNetwork::V6(net) if net.prefix() == 128 => Fact::Ip6(mac, net.ip()),
@@ -300,11 +306,17 @@ impl Lock {
     pub(crate) fn from_facts(facts: &BTreeSet<Fact>) -> Lock {
         let mut lock = Antispoof { macs: Vec::new(), ips: Vec::new(), dhcp_client: false, link_local: false };
         let mut ips = BTreeSet::new();
+        let mut macs = facts.iter().filter_map(|fact| match fact {
+            Fact::Mac(mac) => Some(mac),
+            _ => None,
+        });
+        let link_local = macs.all(|mac| facts.contains(&Fact::Ip6(*mac, mac.link_local())));
+        lock.link_local = link_local;
         for fact in facts {
             match *fact {
                 Fact::Mac(mac) => lock.macs.push(mac),
                 Fact::Dhcp(_) => lock.dhcp_client = true,
-                Fact::Ip6(mac, ip) if ip == mac.link_local() => lock.link_local = true,
+                Fact::Ip6(mac, ip) if link_local && ip == mac.link_local() => {}
                 Fact::Ip4(_, ip) => drop(ips.insert(IpNetwork::from(IpAddr::V4(ip)))),
                 Fact::Ip4Net(_, net) => drop(ips.insert(IpNetwork::V4(net))),
                 Fact::Ip6(_, ip) => drop(ips.insert(IpNetwork::from(IpAddr::V6(ip)))),

@@ -2,8 +2,8 @@
 
 use crate::edge::{Edge, no_nf_tables, not_ours, transport};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::Guard;
 use crate::ifname::IfName;
+use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
 use crate::netlink::channel::{Answer, Refusal};
 use crate::netlink::{Request, address, link, neighbour, nf, route};
@@ -12,7 +12,7 @@ use crate::plan::{Plan, Step, Table};
 use crate::snapshot::Snapshot;
 use crate::sysctl::Sysctls;
 use nix::libc;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 
 /// What carries steps out.
@@ -26,6 +26,8 @@ pub(crate) struct Applier<'a> {
     pending: Vec<Pending>,
     requests: Vec<Request>,
     medium: Medium,
+    /// Addresses that a bridge merely learned somewhere: they are taken over.
+    learned: BTreeSet<MacAddr>,
     /// Putting back: what is so already is no failure.
     tolerant: bool,
 }
@@ -69,8 +71,15 @@ impl<'a> Applier<'a> {
             pending: Vec::new(),
             requests: Vec::new(),
             medium: Medium::Route,
+            learned: BTreeSet::new(),
             tolerant: false,
         }
+    }
+
+    /// Taking over these addresses from wherever a bridge learned them.
+    pub(crate) fn taking_over(mut self, learned: BTreeSet<MacAddr>) -> Applier<'a> {
+        self.learned = learned;
+        self
     }
 
     /// Carries out all steps, or puts back those that were.
@@ -119,15 +128,29 @@ impl<'a> Applier<'a> {
         self.pending.clear();
         self.requests.clear();
         let mut errors = Vec::new();
+        // Interfaces of which something could not be put back.
+        let mut unsound = BTreeSet::new();
         for step in plan.steps() {
-            self.find(step);
+            match step {
+                // Whatever failed may have been the lock: better down than up without it.
+                Step::Up { link } if unsound.contains(link) => {
+                    let why = "what was to be put back on it before was not; it stays down";
+                    errors.push(Error::cannot(ErrorKind::Conflict, step.verb(), why));
+                    continue;
+                }
+                _ => self.find(step),
+            }
             // One by one: each has its own chance.
             let taken = self.take(step, &mut Vec::new()).and_then(|()| self.flush(&mut Vec::new()));
             if let Err(failure) = taken {
                 self.pending.clear();
                 self.requests.clear();
-                // What is gone needs nothing.
-                if failure.error.kind() != ErrorKind::NotFound {
+                // An interface that is gone needs nothing. The kernel's own "not found" is another matter.
+                if failure.error.kind() != ErrorKind::NotFound || failure.error.errno().is_some() {
+                    unsound.extend(step.links());
+                    if let Step::SetGuard { vif, .. } = step {
+                        unsound.insert(*vif);
+                    }
                     errors.push(failure.error);
                 }
             }
@@ -207,12 +230,12 @@ impl<'a> Applier<'a> {
             Step::Enslave { port, bridge, state, macs } => {
                 let port = index(*port)?;
                 let mut requests = vec![link::set_master(port, Some(index(*bridge)?)), link::set_port(port, *state)];
-                requests.extend(macs.iter().map(|mac| neighbour::pin(port, *mac)));
+                requests.extend(macs.iter().map(|mac| neighbour::pin(port, *mac, self.learned.contains(mac))));
                 requests
             }
             Step::Release { port, .. } => vec![link::set_master(index(*port)?, None)],
             Step::SetPort { port, to, .. } => vec![link::set_port(index(*port)?, *to)],
-            Step::AddFdb { port, mac } => vec![neighbour::pin(index(*port)?, *mac)],
+            Step::AddFdb { port, mac } => vec![neighbour::pin(index(*port)?, *mac, self.learned.contains(mac))],
             Step::DeleteFdb { port, mac } => vec![neighbour::unpin(index(*port)?, *mac)],
             Step::AddAddress { link, address } => vec![address::add(index(*link)?, *address)],
             Step::DeleteAddress { link, address } => vec![address::delete(index(*link)?, *address)],
@@ -222,13 +245,20 @@ impl<'a> Applier<'a> {
             Step::AddTable { table } => nf::add_table(*table),
             Step::DeleteTable { table } => self.delete_table(*table, step)?,
             Step::SetGuard { vif, from, to } => {
-                // Where a change was cut off nobody knows which lock stands: it is looked up.
-                let now = self.tolerant.then(|| self.guard(*vif, step)).transpose()?;
-                let from = now.as_ref().unwrap_or(from).as_ref();
-                match (from, to) {
-                    (Some(from), Some(to)) if from == to => Vec::new(),
-                    _ => nf::guard::change_lock(*vif, from, to.as_ref()),
+                if !self.tolerant {
+                    return Ok(nf::guard::change_lock(*vif, from.as_ref(), to.as_ref()));
                 }
+                // Where a change was cut off nobody knows which lock stands: it is looked up, by
+                // what is really in the sets. The table may be gone too.
+                let needs = Needs { guards: [*vif].into(), facts: true, ..Needs::default() };
+                let now = self.edge.observe(&step.verb(), &needs)?;
+                let table = (to.is_some() && now.filter.is_none()).then(|| nf::add_table(Table::Filter));
+                let from = now.guards.get(vif);
+                let change = match (from, to) {
+                    (Some(from), Some(to)) if from.same(to) => Vec::new(),
+                    _ => nf::guard::change_lock(*vif, from, to.as_ref()),
+                };
+                table.into_iter().flatten().chain(change).collect()
             }
             Step::ForgetDrops { vif, reasons } => nf::guard::forget_drops(*vif, reasons),
             Step::AddMasquerade { masquerade } if self.tolerant && !self.rules_of(masquerade, step)?.is_empty() => {
@@ -249,12 +279,6 @@ impl<'a> Applier<'a> {
         let rules = self.dump(&nf::get_masquerades(), step)?;
         let rules = rules.messages.iter().filter_map(|(_, body)| nf::parse_masquerade(body));
         Ok(rules.filter(|(rule, _)| rule == masquerade).map(|(_, handle)| handle).collect())
-    }
-
-    /// The lock that stands.
-    fn guard(&mut self, vif: IfName, step: &Step) -> Result<Option<Guard>> {
-        let needs = Needs { guards: [vif].into(), ..Needs::default() };
-        Ok(self.edge.observe(&step.verb(), &needs)?.guards.remove(&vif))
     }
 
     fn dump(&mut self, request: &Request, step: &Step) -> Result<Answer> {

@@ -11,7 +11,7 @@ use crate::operation::Needs;
 use crate::plan::Table;
 use crate::snapshot::{LAYOUT, Snapshot};
 use nix::libc;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 /// One blocking socket for each part of the kernel, kept open: closing one of nf_tables' after a
@@ -44,6 +44,7 @@ impl Edge {
         let mut reading = Reading { edge: self, what, snapshot: Snapshot::default(), seen: Vec::new() };
         reading.named_links(needs)?;
         reading.nf_by_key(needs)?;
+        reading.renamed(needs)?;
         reading.ports(needs)?;
         reading.masters()?;
         reading.addresses(needs)?;
@@ -125,6 +126,31 @@ impl Reading<'_> {
 
     fn index(&self, name: IfName) -> Option<u32> {
         self.seen.iter().find(|seen| seen.link.name == name).map(|seen| seen.link.index)
+    }
+
+    /// Vifs that are neither there nor locked under the name that netback gave them: perhaps they
+    /// have another since.
+    fn renamed(&mut self, needs: &Needs) -> Result<()> {
+        let known =
+            |reading: &Self, vif: IfName| reading.index(vif).is_some() || reading.snapshot.guards.contains_key(&vif);
+        for vif in needs.renamed.iter().copied() {
+            if known(self, vif) {
+                continue;
+            }
+            let answer = self.dump(&link::all(None), "all interfaces")?;
+            let links = answer.messages.iter().filter_map(|(kind, body)| link::parse(*kind, body));
+            let found: Vec<_> = links.filter(|seen| seen.link.alias == vif.as_str()).collect();
+            let mut names: BTreeSet<_> = found.iter().map(|seen| seen.link.name).collect();
+            self.seen.extend(found);
+            if self.snapshot.filter.is_some() {
+                let mut locks = nf::Locks::default();
+                let answer = self.nf_dump(&nf::guard::get_every())?;
+                answer.messages.iter().for_each(|(_, body)| locks.read_guard(body));
+                names.extend(locks.owned_by(vif));
+            }
+            self.nf_by_key(&Needs { guards: names, ..Needs::default() })?;
+        }
+        Ok(())
     }
 
     /// Bridges that nobody named but that something named is a port of.
@@ -230,6 +256,9 @@ impl Reading<'_> {
                     Some(reason) => self.snapshot.drops.extend(nf::parse_drops(reason, body)),
                 }
             }
+        }
+        if needs.facts {
+            locks.doubt_comments();
         }
         self.take_locks(locks)?;
         for answer in answers {

@@ -1,12 +1,12 @@
 //! A lock as it stands in the kernel, and the plan from one lock to another.
 
 use crate::antispoof::Lock;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
 use crate::mac::MacAddr;
 use crate::plan::{LinkSettings, Plan, Step, Table};
 use crate::snapshot::{Link, PortState, Snapshot};
-use crate::vif::VIF_GROUP;
+use crate::vif::{VIF_GROUP, VifId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -24,6 +24,9 @@ pub struct Guard {
     /// another index was left behind by a former interface of the same name.
     #[doc(alias = "ifindex")]
     pub device: u32,
+    /// Whose it is: the name that netback gave the interface, whatever its name is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<IfName>,
     /// What it is held to.
     pub lock: Lock,
 }
@@ -40,13 +43,33 @@ impl Guard {
     /// assert_eq!(Guard::new(3, Lock::Disabled).device, 3);
     /// ```
     pub fn new(device: u32, lock: Lock) -> Guard {
-        Guard { device, lock }
+        Guard { device, owner: None, lock }
+    }
+
+    /// Of the vif that netback gave this name.
+    ///
+    /// ```
+    /// use xenvnet_core::{Guard, Lock};
+    /// let guard = Guard::new(3, Lock::Disabled).owner("vif1.0".parse()?);
+    /// assert_eq!(guard.to_string(), "dev=3 owner=vif1.0 disabled");
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn owner(mut self, owner: IfName) -> Guard {
+        self.owner = Some(owner);
+        self
+    }
+
+    /// A lock for this interface, of the vif that it was before it may have been renamed.
+    pub(crate) fn of(link: &Link, lock: &Lock) -> Guard {
+        let owner = if link.alias.parse::<VifId>().is_ok() { link.alias.parse().ok() } else { None };
+        Guard::new(link.index, lock.clone()).owner(owner.unwrap_or(link.name))
     }
 
     /// Whether the kernel would hold the same for both.
     pub(crate) fn same(&self, other: &Guard) -> bool {
         self == other
             || (self.device == other.device
+                && self.owner == other.owner
                 && self.lock.is_guarded() == other.lock.is_guarded()
                 && self.lock.facts() == other.lock.facts())
     }
@@ -58,25 +81,48 @@ impl Guard {
         if text.len() <= COMMENT_MAX {
             return text;
         }
-        format!("dev={} locked in {} elements", self.device, self.lock.facts().len())
+        format!("{}locked in {} elements", self.whose(), self.lock.facts().len())
     }
 
-    /// Reads the comment back: `None` for the lock when the sets have to be read.
-    pub(crate) fn parse_comment(text: &str) -> Option<(u32, Option<Lock>)> {
-        let (device, lock) = text.strip_prefix("dev=")?.split_once(' ')?;
-        let lock = match lock.split_once(' ') {
-            None if lock == "disabled" => Some(Lock::Disabled),
-            Some(("locked", rest)) if rest.starts_with("in ") => None,
-            Some(("locked", rest)) => Some(Lock::Locked(rest.parse().ok()?)),
-            _ => return None,
-        };
-        Some((device.parse().ok()?, lock))
+    /// Which interface, and whose: the comment up to the lock.
+    fn whose(&self) -> String {
+        let owner = self.owner.map(|owner| format!("owner={owner} ")).unwrap_or_default();
+        format!("dev={} {owner}", self.device)
+    }
+
+    /// Reads the comment back; `false` when the sets have to be read for the lock.
+    pub(crate) fn parse_comment(text: &str) -> Option<(Guard, bool)> {
+        let mut guard = Guard::new(0, Lock::Disabled);
+        let mut rest = text;
+        let mut device = None;
+        loop {
+            let (word, tail) = rest.split_once(' ').unwrap_or((rest, ""));
+            match (word, word.split_once('=')) {
+                ("disabled", _) if tail.is_empty() => break,
+                ("locked", _) if tail.starts_with("in ") => {
+                    guard.device = device?;
+                    return Some((guard, false));
+                }
+                ("locked", _) => {
+                    guard.lock = Lock::Locked(tail.parse().ok()?);
+                    break;
+                }
+                (_, Some(("dev", number))) => device = Some(number.parse().ok()?),
+                (_, Some(("owner", name))) => guard.owner = Some(name.parse().ok()?),
+                // A later version may have more to say.
+                (_, Some(_)) => {}
+                _ => return None,
+            }
+            rest = tail;
+        }
+        guard.device = device?;
+        Some((guard, true))
     }
 }
 
 impl fmt::Display for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "dev={} {}", self.device, self.lock)
+        write!(f, "{}{}", self.whose(), self.lock)
     }
 }
 
@@ -96,7 +142,15 @@ pub(crate) fn plan(vif: IfName, lock: &Lock, now: &Snapshot) -> Result<Plan> {
     let link = now.expect_link(vif, what)?;
     let mut plan = Plan::default();
     let before = now.guards.get(&vif);
-    let guard = lock.is_guarded().then(|| Guard::new(link.index, lock.clone()));
+    if lock.is_guarded() && link.up && link.port.is_none() {
+        return Err(Error::cannot(
+            ErrorKind::Unsupported,
+            what(),
+            "it is up and no port of a bridge, where nothing would hold it",
+        )
+        .with_advice("attach it to a bridge, or set it down before"));
+    }
+    let guard = lock.is_guarded().then(|| Guard::of(link, lock));
     match &guard {
         Some(_) => {
             plan.extend(step_guard(vif, before, guard.as_ref(), now));
@@ -171,7 +225,8 @@ mod tests {
         }
         let guard = Guard::new(7, lock.clone().into());
         assert!(guard.comment().len() <= COMMENT_MAX);
-        assert_eq!(Guard::parse_comment(&guard.comment()), Some((7, None)));
+        let (read, whole) = Guard::parse_comment(&guard.comment()).unwrap();
+        assert_eq!((read.device, whole), (7, false));
         assert_eq!(Lock::from_facts(&guard.lock.facts()).facts(), guard.lock.facts());
     }
 
@@ -185,12 +240,12 @@ mod tests {
     proptest! {
         #[test]
         fn a_comment_is_read_back_or_says_where_to_look(lock in locks(), device: u32) {
-            let guard = Guard::new(device, lock.into());
+            let guard = Guard::new(device, lock.into()).owner("vif1.0".parse().unwrap());
             let comment = guard.comment();
             prop_assert!(comment.len() <= COMMENT_MAX);
-            let (read, lock) = Guard::parse_comment(&comment).unwrap();
-            prop_assert_eq!(read, device);
-            prop_assert!(lock.is_none_or(|lock| lock == guard.lock));
+            let (read, whole) = Guard::parse_comment(&comment).unwrap();
+            prop_assert_eq!((read.device, read.owner), (device, guard.owner));
+            prop_assert!(!whole || read == guard);
         }
 
         #[test]

@@ -7,12 +7,13 @@
 use crate::plan::Plan;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 pub(crate) const PREFIX: &str = "journal-";
 
@@ -26,7 +27,7 @@ const UNDONE: u8 = b'U';
 #[derive(Debug)]
 pub(crate) struct Entry {
     state: u8,
-    /// Nanoseconds since 1970: the order of changes.
+    /// Nanoseconds since the boot: the order of changes, whatever happens to the date.
     pub(crate) time: u128,
     pub(crate) inverse: Plan,
 }
@@ -52,7 +53,21 @@ struct Record<P> {
 
 #[derive(Debug)]
 pub(crate) struct Journal {
-    file: Flock<File>,
+    /// Always there until it is dropped.
+    file: Option<Flock<File>>,
+    /// Who made it.
+    process: u32,
+    /// Whether the last change was neither finished nor put back.
+    open: bool,
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            // A forked child's copy: to unlock it would let go of the writer's lock.
+            std::mem::forget(self.file.take());
+        }
+    }
 }
 
 impl Journal {
@@ -68,26 +83,38 @@ impl Journal {
             }
         };
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => Ok(Journal { file }),
+            Ok(file) => Ok(Journal { file: Some(file), process: std::process::id(), open: false }),
             Err((_, errno)) => Err(errno.into()),
         }
     }
 
     /// Before the first change: how to put everything back.
     pub(crate) fn begin(&mut self, inverse: &Plan) -> io::Result<()> {
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default().as_nanos();
         let json = serde_json::to_vec(&Record { time, boot: boot(), inverse })?;
         let mut octets = vec![0; HEADER];
         octets[0] = ACTIVE;
         octets[4..12].copy_from_slice(&(json.len() as u64).to_le_bytes());
         octets[12..].copy_from_slice(&crate::mac::crc32(&json).to_le_bytes());
         octets.extend_from_slice(&json);
-        self.file.write_all_at(&octets, 0)
+        self.open = true;
+        self.file()?.write_all_at(&octets, 0)
+    }
+
+    /// Whether a change stands in it that `undo` must still find: the next one goes elsewhere.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        self.file.as_deref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// After the last one.
     pub(crate) fn finish(&mut self, undone: bool) -> io::Result<()> {
-        self.file.write_all_at(&[if undone { UNDONE } else { DONE }], 0)
+        self.file()?.write_all_at(&[if undone { UNDONE } else { DONE }], 0)?;
+        self.open = false;
+        Ok(())
     }
 
     pub(crate) fn mark_undone(file: &File) -> io::Result<()> {
@@ -137,19 +164,22 @@ mod tests {
     fn a_record_is_read_back_whole_or_not_at_all() {
         let (path, folder) = folder("whole");
         let mut journal = Journal::create(&folder).unwrap();
-        assert!(Journal::read(&journal.file).is_none());
+        assert!(Journal::read(journal.file().unwrap()).is_none());
         let plan = Plan::from_iter([Step::Up { link: "xenbr0".parse().unwrap() }]);
         journal.begin(&plan).unwrap();
-        let entry = Journal::read(&journal.file).unwrap();
+        let entry = Journal::read(journal.file().unwrap()).unwrap();
         assert!(!entry.is_closed());
         assert_eq!(entry.inverse, plan);
         journal.finish(false).unwrap();
-        assert!(Journal::read(&journal.file).unwrap().is_closed());
+        assert!(Journal::read(journal.file().unwrap()).unwrap().is_closed());
         journal.begin(&Plan::default()).unwrap();
-        assert!(Journal::read(&journal.file).unwrap().inverse.is_empty(), "a shorter record hides a longer one");
+        assert!(
+            Journal::read(journal.file().unwrap()).unwrap().inverse.is_empty(),
+            "a shorter record hides a longer one"
+        );
         for cut in [3, HEADER as u64 + 2] {
-            journal.file.set_len(cut).unwrap();
-            assert!(Journal::read(&journal.file).is_none());
+            journal.file().unwrap().set_len(cut).unwrap();
+            assert!(Journal::read(journal.file().unwrap()).is_none());
         }
         std::fs::remove_dir_all(path).unwrap();
     }

@@ -177,12 +177,27 @@ pub(crate) fn crc32(octets: &[u8]) -> u32 {
     !crc32_over(!0, octets)
 }
 
-/// Its register after some more octets, bit by bit: it runs over a few octets once a guest.
+/// Its register after some more octets.
 fn crc32_over(register: u32, octets: &[u8]) -> u32 {
-    octets.iter().fold(register, |crc, octet| {
-        (0..8).fold(crc ^ u32::from(*octet), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
-    })
+    octets.iter().fold(register, |crc, octet| (crc >> 8) ^ CRC32[(crc as u8 ^ octet) as usize])
 }
+
+/// What each octet does to the register.
+const CRC32: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let mut crc = octet as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+            bit += 1;
+        }
+        table[octet] = crc;
+        octet += 1;
+    }
+    table
+};
 
 /// Reads `count` octets of hexadecimal with any of `:`, `-`, `.` between them.
 fn parse_octets<const N: usize>(text: &str, noun: &str) -> Result<[u8; N]> {

@@ -214,6 +214,10 @@ impl Network {
         }
         let mut plan = Plan::default();
         let sysctl = brouter.sysctl();
+        if !now.sysctls.contains_key(&sysctl) {
+            return Err(Error::cannot(ErrorKind::Unsupported, what(), format!("{sysctl} cannot be read"))
+                .with_advice("the network needs forwarding: is /proc/sys mounted?"));
+        }
         if running.is_none() {
             if now.nat.is_none() {
                 plan.extend([Step::AddTable { table: Table::Nat }]);
@@ -246,15 +250,16 @@ impl Network {
         };
         let mut plan = Plan::default();
         let others = now.networks.values().filter(|other| *other != record);
+        if now.link(brouter.bridge).is_some() {
+            plan = plan.then(bridge::plan_delete(brouter.bridge, now)?);
+        }
+        // Not before the bridge is gone: nobody's private address is to be seen outside.
         if now.masquerades.contains(&brouter.masquerade())
             && !others
                 .clone()
                 .any(|other| matches!(&other.network, Network::Brouter(b) if b.masquerade() == brouter.masquerade()))
         {
             plan.extend([Step::DeleteMasquerade { masquerade: brouter.masquerade() }]);
-        }
-        if now.link(brouter.bridge).is_some() {
-            plan = plan.then(bridge::plan_delete(brouter.bridge, now)?);
         }
         let sysctl = brouter.sysctl();
         let in_use = others.clone().any(|other| matches!(&other.network, Network::Brouter(b) if b.sysctl() == sysctl));

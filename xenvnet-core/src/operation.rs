@@ -234,6 +234,7 @@ impl Operation {
             Operation::DetachVif { vif } => {
                 needs.links.insert(*vif);
                 needs.guards.insert(*vif);
+                needs.renamed.insert(*vif);
             }
             Operation::StartNetwork(network) | Operation::StopNetwork(network) => {
                 needs.whole_bridge(network.bridge_name());
@@ -276,6 +277,10 @@ pub(crate) struct Needs {
     /// Locks and drop counters of these names.
     pub(crate) guards: BTreeSet<IfName>,
     pub(crate) all_guards: bool,
+    /// Locks as the sets have them, whatever their comments say.
+    pub(crate) facts: bool,
+    /// Vifs that may have been renamed since netback named them.
+    pub(crate) renamed: BTreeSet<IfName>,
     /// Masquerade rules and all networks.
     pub(crate) nat: bool,
     /// Networks of these bridges alone.
@@ -300,6 +305,8 @@ impl Needs {
         self.ports_of.extend(other.ports_of);
         self.guards.extend(other.guards);
         self.all_guards |= other.all_guards;
+        self.facts |= other.facts;
+        self.renamed.extend(other.renamed);
         self.nat |= other.nat;
         self.networks_of.extend(other.networks_of);
         self.sysctls |= other.sysctls;
@@ -413,10 +420,10 @@ mod tests {
         ");
         let running = host().after(&start);
         insta::assert_snapshot!(Operation::StopNetwork(network).plan(&running).unwrap(), @r"
-        - masquerade 10.98.98.0/24
         - xenbr0: address 10.98.98.1/24
         ~ xenbr0: down
         - bridge xenbr0
+        - masquerade 10.98.98.0/24
         ~ sysctl net.ipv4.ip_forward: 1 -> 0
         - network network-virtual bridge=xenbr0 bridgeip=10.98.98.1/24 brnet=10.98.98.0/24
         - table inet xenvnet
@@ -486,7 +493,15 @@ mod tests {
         let attached = done(&bridged, &[Operation::AttachVif(attach("vif1.0", 2))]);
         let antispoof = done(&host(), &[Operation::StartNetwork("network-virtual antispoof=yes".parse().unwrap())]);
         let unlocked = Attachment::bridged(name("vif1.0"), name("xenbr0"), Lock::Unlocked);
+        let mut blind = host();
+        blind.sysctls.clear();
         let cases = [
+            (
+                &blind,
+                Operation::StartNetwork("network-virtual".parse().unwrap()),
+                ErrorKind::Unsupported,
+                "cannot start the network of xenbr0: net.ipv4.ip_forward cannot be read",
+            ),
             (
                 &host(),
                 Operation::AttachVif(attach("vif1.0", 2)),

@@ -14,6 +14,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Entry, Journal};
 use crate::namespace::Namespace;
+use crate::plan::Plan;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl, open, openat};
 use nix::libc;
@@ -22,8 +23,10 @@ use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 /// Where root's hosts meet unless told otherwise. Who is root in a user namespace only does not own
 /// that directory.
@@ -69,7 +72,11 @@ impl State {
         let failed = |path: &Path, why: String| {
             Error::cannot(ErrorKind::State, format!("use the state directory {}", path.display()), why)
         };
-        std::fs::DirBuilder::new().recursive(true).create(base).map_err(|error| failed(base, error.to_string()))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(base)
+            .map_err(|error| failed(base, error.to_string()))?;
         let base_fd = open(base, DIRECTORY, Mode::empty()).map_err(|errno| failed(base, refused(errno)))?;
         check(&base_fd).map_err(|why| failed(base, why))?;
         let name = format!("net-{}-{}", namespace.id.0, namespace.id.1);
@@ -82,7 +89,10 @@ impl State {
             openat(&base_fd, name.as_str(), DIRECTORY, Mode::empty()).map_err(|errno| failed(&path, refused(errno)))?;
         check(&folder).map_err(|why| failed(&path, why))?;
         let lock = lock_file(&folder).map_err(|errno| failed(&path, refused(errno)))?;
+        // Made under the lock, so that nobody tidies it away before it is locked itself.
+        let held = acquire(&lock, &path)?;
         let journal = Journal::create(&folder).map_err(|error| failed(&path, error.to_string()))?;
+        drop(held);
         let mut state = State { folder, path, lock, journal };
         state.tidy()?;
         Ok(state)
@@ -90,19 +100,8 @@ impl State {
 
     /// Waits for whoever is at work in this namespace. Gives it back when dropped.
     pub(crate) fn lock(&mut self) -> Result<Held<'_>> {
-        // A panic under the lock left nothing behind in the file.
-        let file = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match fcntl(&*file, FcntlArg::F_SETLKW(&whole_file(libc::F_WRLCK))) {
-                Ok(_) => break,
-                Err(Errno::EINTR) => {}
-                Err(errno) => {
-                    let what = format!("use the state directory {}", self.path.display());
-                    return Err(Error::cannot(ErrorKind::State, what, errno.desc()));
-                }
-            }
-        }
-        Ok(Held { folder: &self.folder, path: &self.path, journal: &mut self.journal, file })
+        let lock = acquire(&self.lock, &self.path)?;
+        Ok(Held { folder: &self.folder, path: &self.path, journal: &mut self.journal, _lock: lock })
     }
 
     /// Removes journals that nobody will ask for again: those of writers that are gone, but the
@@ -122,6 +121,34 @@ impl State {
             }
         }
         Ok(())
+    }
+}
+
+/// A lock file, locked. Gives it back when dropped.
+#[derive(Debug)]
+struct Locked<'a>(MutexGuard<'a, File>);
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let _ = fcntl(&*self.0, FcntlArg::F_SETLK(&whole_file(libc::F_UNLCK)));
+    }
+}
+
+fn acquire<'a>(lock: &'a LockFile, path: &Path) -> Result<Locked<'a>> {
+    // A panic under the lock left nothing behind in the file.
+    let file = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        match fcntl(&*file, FcntlArg::F_SETLKW(&whole_file(libc::F_WRLCK))) {
+            Ok(_) => return Ok(Locked(file)),
+            Err(Errno::EINTR) => {}
+            // The kernel takes a process for one waiter, and sees deadlocks between its threads
+            // where there are none: nobody holds a second of these locks.
+            Err(Errno::EDEADLK) => std::thread::sleep(Duration::from_millis(1)),
+            Err(errno) => {
+                let what = format!("use the state directory {}", path.display());
+                return Err(Error::cannot(ErrorKind::State, what, errno.desc()));
+            }
+        }
     }
 }
 
@@ -148,7 +175,7 @@ pub(crate) struct Held<'a> {
     folder: &'a OwnedFd,
     path: &'a Path,
     journal: &'a mut Journal,
-    file: MutexGuard<'a, File>,
+    _lock: Locked<'a>,
 }
 
 impl Held<'_> {
@@ -174,9 +201,17 @@ impl Held<'_> {
         Ok(found)
     }
 
-    /// The journal of this writer.
-    pub(crate) fn journal(&mut self) -> &mut Journal {
-        self.journal
+    /// Before the first change: how to put everything back.
+    pub(crate) fn begin(&mut self, inverse: &Plan) -> std::io::Result<()> {
+        if self.journal.is_open() {
+            *self.journal = Journal::create(self.folder)?;
+        }
+        self.journal.begin(inverse)
+    }
+
+    /// After the last one.
+    pub(crate) fn finish(&mut self, undone: bool) -> std::io::Result<()> {
+        self.journal.finish(undone)
     }
 
     /// The newest change that was not undone yet, by whomever.
@@ -190,12 +225,6 @@ impl Held<'_> {
     pub(crate) fn close(&self, name: &str) -> Result<()> {
         let file = file(self.folder, name, OFlag::O_RDWR).map_err(|errno| self.failed(errno.desc()))?;
         Journal::mark_undone(&file).map_err(|error| self.failed(&error.to_string()))
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        let _ = fcntl(&*self.file, FcntlArg::F_SETLK(&whole_file(libc::F_UNLCK)));
     }
 }
 

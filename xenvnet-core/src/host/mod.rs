@@ -18,7 +18,7 @@ use crate::snapshot::{Snapshot, Sysctl};
 use crate::state::{self, Held, State};
 use crate::sysctl::Sysctls;
 use nix::libc;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -214,7 +214,7 @@ impl Host {
         let mut inner = self.inner()?;
         let Inner { edge, sysctls, state, .. } = &mut *inner;
         let _held = state.as_mut().map(State::lock).transpose()?;
-        observe(edge, sysctls.as_ref(), self.place.bridge_seed, operations)
+        observe(edge, sysctls.as_ref(), self.place.bridge_seed, operations, false)
     }
 
     /// The whole state, for reports.
@@ -275,7 +275,7 @@ impl Host {
         let held = state.as_mut().map(State::lock).transpose()?;
         let links = named(plan);
         let seen = edge.observe("carry out the plan", &Needs { links, ..Needs::default() })?;
-        carry_out(edge, sysctls.as_ref(), held, &seen, plan).map_err(|failure| failure.error)?;
+        carry_out(edge, sysctls.as_ref(), held, &seen, plan, &BTreeSet::new()).map_err(|failure| failure.error)?;
         Ok(Outcome::Changed)
     }
 
@@ -306,38 +306,35 @@ impl Host {
     /// ```
     pub fn run_all(&self, operations: &[Operation]) -> Result<Outcome> {
         let mut inner = self.inner()?;
-        // Waiting is done before looking, so that what is seen stays so.
-        let mut pinned = BTreeSet::new();
-        let mut tries = 2;
+        let mut found = Found::default();
+        let mut tries = 4;
         loop {
             let Inner { edge, sysctls, state, .. } = &mut *inner;
+            // Waiting is done before looking, so that what is seen stays so.
             let held = state.as_mut().map(State::lock).transpose()?;
-            let mut seen = observe(edge, sysctls.as_ref(), self.place.bridge_seed, operations)?;
-            seen.pinned = std::mem::take(&mut pinned);
+            let mut seen = observe(edge, sysctls.as_ref(), self.place.bridge_seed, operations, found.facts)?;
+            seen.pinned.clone_from(&found.pinned);
             let plan = Operation::plan_all(operations, &seen)?;
             if plan.is_empty() {
                 return Ok(Outcome::Unchanged);
             }
-            let failure = match carry_out(edge, sysctls.as_ref(), held, &seen, &plan) {
+            let failure = match carry_out(edge, sysctls.as_ref(), held, &seen, &plan, &found.learned) {
                 Ok(()) => return Ok(Outcome::Changed),
                 Err(failure) => failure,
             };
             tries -= 1;
-            let errno = failure.error.errno();
             if tries == 0 || failure.error.kind() == ErrorKind::Undo {
                 return Err(failure.error);
             }
-            match (&*failure.step, errno) {
+            match (&*failure.step, failure.error.errno()) {
                 // Gone between looking and doing, as a vif is when its guest dies: look again.
                 (_, Some(libc::ENODEV)) => {}
                 // Perhaps somebody without our lock made the table first: look again.
                 (Step::AddTable { .. }, Some(libc::EEXIST)) => {}
-                (Step::Enslave { port, bridge, macs, .. }, Some(libc::EEXIST)) => {
-                    pinned = settle_pins(edge, failure.error, *port, *bridge, macs)?;
-                }
-                (Step::AddFdb { port, mac }, Some(libc::EEXIST)) => {
-                    let Some(bridge) = seen.link(*port).and_then(|link| link.master) else { return Err(failure.error) };
-                    pinned = settle_pins(edge, failure.error, *port, bridge, &[*mac])?;
+                // Somebody took an element away by hand: look at the sets themselves.
+                (Step::SetGuard { .. }, Some(libc::ENOENT)) if !found.facts => found.facts = true,
+                (Step::Enslave { .. } | Step::AddFdb { .. }, Some(libc::EEXIST)) => {
+                    found.settle_pins(edge, &plan, &seen, failure.error)?;
                 }
                 _ => return Err(failure.error),
             }
@@ -430,9 +427,10 @@ fn observe(
     settings: Option<&Sysctls>,
     bridge_seed: BridgeSeed,
     operations: &[Operation],
+    facts: bool,
 ) -> Result<Snapshot> {
     let what = operations.first().map(ToString::to_string).unwrap_or_default();
-    let needs = operations.iter().map(Operation::needs).fold(Needs::default(), Needs::and);
+    let needs = operations.iter().map(Operation::needs).fold(Needs { facts, ..Needs::default() }, Needs::and);
     let mut snapshot = edge.observe(&what, &needs)?;
     if needs.sysctls {
         snapshot.sysctls = sysctls(settings);
@@ -448,20 +446,21 @@ fn carry_out(
     mut held: Option<Held<'_>>,
     seen: &Snapshot,
     plan: &Plan,
+    learned: &BTreeSet<MacAddr>,
 ) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         Failure::of(&plan.steps()[0], Error::cannot(ErrorKind::State, "write the journal", error.to_string()))
     };
     if let Some(held) = &mut held {
-        held.journal().begin(&plan.inverse()).map_err(failed)?;
+        held.begin(&plan.inverse()).map_err(failed)?;
     }
-    let result = Applier::new(edge, sysctls, seen).apply(plan);
+    let result = Applier::new(edge, sysctls, seen).taking_over(learned.clone()).apply(plan);
     if let Some(held) = &mut held {
         // What failed was put back; unless that failed too, nothing is left to be undone.
         let undone = result.as_ref().is_err_and(|failure| failure.error.kind() != ErrorKind::Undo);
         let cut_off = result.is_err() && !undone;
         // The change itself is not taken back for this: it would be undone as if it had been cut off.
-        let finished = if cut_off { Ok(()) } else { held.journal().finish(undone) };
+        let finished = if cut_off { Ok(()) } else { held.finish(undone) };
         finished.unwrap_or_else(|error| log::warn!("the journal could not be closed: {error}"));
     }
     result
@@ -472,39 +471,68 @@ fn named(plan: &Plan) -> BTreeSet<IfName> {
     plan.steps().iter().flat_map(Step::links).collect()
 }
 
-/// An address could not be pinned because the bridge knows it already. Where it was merely learned,
-/// as after a guest moved to this host, the bridge forgets it and the caller tries again. Where it
-/// is pinned to the very port, as after somebody flushed the filter, that is told. Where it is
-/// pinned to another, two guests have one address.
-fn settle_pins(edge: &mut Edge, error: Error, port: IfName, bridge: IfName, macs: &[MacAddr]) -> Result<Pinned> {
-    let find = |edge: &mut Edge, request| {
-        let answers = edge.route.query(&[request]).unwrap_or_default();
-        answers.iter().flat_map(|answer| &answer.messages).find_map(|(kind, body)| link::parse(*kind, body))
-    };
-    let Some(bridge_index) = find(edge, link::get(bridge)).map(|seen| seen.link.index) else { return Err(error) };
-    let questions: Vec<_> = macs.iter().map(|mac| neighbour::get(bridge_index, *mac)).collect();
-    let Ok(answers) = edge.route.query(&questions) else { return Err(error) };
-    let mut pinned = Pinned::new();
-    for (mac, answer) in macs.iter().zip(answers) {
-        let Some((index, learned)) = answer.messages.first().and_then(|(_, body)| neighbour::parse(body)) else {
-            continue;
-        };
-        if learned {
-            let _ = edge.route.ask(&[neighbour::unpin(index, *mac)], true);
-            continue;
-        }
-        match find(edge, link::get_index(index)).map(|seen| seen.link.name) {
-            Some(holder) if holder == port => drop(pinned.insert((port, *mac))),
-            Some(holder) => {
-                let what = format!("pin {mac} to {port}");
-                return Err(Error::cannot(ErrorKind::Conflict, what, format!("{holder} has that address on {bridge}"))
-                    .with_advice("two guests have one MAC address: give one of them another"));
-            }
-            None => {}
-        }
-    }
-    Ok(pinned)
+/// What a failed try taught about the host.
+#[derive(Default)]
+struct Found {
+    /// A lock is not what its comment says.
+    facts: bool,
+    /// Addresses that are pinned already to the very ports.
+    pinned: BTreeSet<(IfName, MacAddr)>,
+    /// Addresses that a bridge merely learned.
+    learned: BTreeSet<MacAddr>,
 }
 
-/// Addresses that are pinned to ports.
-type Pinned = BTreeSet<(IfName, MacAddr)>;
+impl Found {
+    /// An address could not be pinned because the bridge knows it already. Where it was merely
+    /// learned, as after a guest moved to this host, it is taken over. Where it is pinned to the very
+    /// port, as after somebody flushed the filter, it stays. Where it is pinned to another, two
+    /// guests have one address. All of a plan's addresses are asked for at once.
+    fn settle_pins(&mut self, edge: &mut Edge, plan: &Plan, seen: &Snapshot, error: Error) -> Result<()> {
+        let pins: Vec<_> = plan.steps().iter().flat_map(|step| pins(step, seen)).collect();
+        let indices: HashMap<IfName, u32> = seen.links.values().map(|link| (link.name, link.index)).collect();
+        let asked: Vec<_> = pins.iter().filter_map(|pin| Some((pin, *indices.get(&pin.bridge)?))).collect();
+        let questions: Vec<_> = asked.iter().map(|(pin, bridge)| neighbour::get(*bridge, pin.mac)).collect();
+        let Ok(answers) = edge.route.query(&questions) else { return Err(error) };
+        for ((pin, _), answer) in asked.into_iter().zip(answers) {
+            let entry = answer.messages.first().and_then(|(_, body)| neighbour::parse(body));
+            match entry {
+                None => {}
+                Some((_, true)) => drop(self.learned.insert(pin.mac)),
+                Some((index, false)) if Some(&index) == indices.get(&pin.port) => {
+                    self.pinned.insert((pin.port, pin.mac));
+                }
+                Some((index, false)) => {
+                    let holder = edge.route.query(&[link::get_index(index)]).unwrap_or_default();
+                    let holder = holder.iter().flat_map(|answer| &answer.messages);
+                    let holder = holder.filter_map(|(kind, body)| link::parse(*kind, body)).next();
+                    let holder = holder.map_or_else(|| format!("port {index}"), |seen| seen.link.name.to_string());
+                    let what = format!("pin {} to {}", pin.mac, pin.port);
+                    let why = format!("{holder} has that address on {}", pin.bridge);
+                    return Err(Error::cannot(ErrorKind::Conflict, what, why)
+                        .with_advice("two guests have one MAC address: give one of them another"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An address that is to be pinned.
+struct Pin {
+    mac: MacAddr,
+    port: IfName,
+    bridge: IfName,
+}
+
+fn pins(step: &Step, seen: &Snapshot) -> Vec<Pin> {
+    match step {
+        Step::Enslave { port, bridge, macs, .. } => {
+            macs.iter().map(|mac| Pin { mac: *mac, port: *port, bridge: *bridge }).collect()
+        }
+        Step::AddFdb { port, mac } => {
+            let bridge = seen.link(*port).and_then(|link| link.master);
+            bridge.map(|bridge| Pin { mac: *mac, port: *port, bridge }).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}

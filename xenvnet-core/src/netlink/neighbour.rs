@@ -1,7 +1,7 @@
 //! MAC addresses pinned to bridge ports: entries of the forwarding database (linux/neighbour.h).
 
 use super::attributes::Writer;
-use super::{CREATE_NEW, Request};
+use super::{CREATE, CREATE_NEW, Request};
 use crate::mac::MacAddr;
 use netlink_packet_route::neighbour::{
     NeighbourAttribute, NeighbourFlags, NeighbourHeader, NeighbourMessage, NeighbourState,
@@ -28,9 +28,11 @@ fn message(port: u32, mac: MacAddr) -> NeighbourMessage {
     message
 }
 
-/// Refused with `EEXIST` where the address is known on any port, learned or pinned.
-pub(crate) fn pin(port: u32, mac: MacAddr) -> Request {
-    Request::route(RouteNetlinkMessage::NewNeighbour(message(port, mac)), CREATE_NEW)
+/// Refused with `EEXIST` where the address is known on any port, learned or pinned; unless it is to
+/// be taken over.
+pub(crate) fn pin(port: u32, mac: MacAddr, take_over: bool) -> Request {
+    let flags = if take_over { CREATE | libc::NLM_F_REPLACE as u16 } else { CREATE_NEW };
+    Request::route(RouteNetlinkMessage::NewNeighbour(message(port, mac)), flags)
 }
 
 pub(crate) fn unpin(port: u32, mac: MacAddr) -> Request {

@@ -27,7 +27,7 @@ pub enum Port {
     Bridge {
         /// The bridge's name.
         bridge: IfName,
-        /// Whether isolated ports of that bridge cannot reach each other through this one.
+        /// Whether it is cut off from the other isolated ports of that bridge.
         #[serde(default)]
         isolated: bool,
     },
@@ -240,7 +240,7 @@ impl Attachment {
             plan.extend(guard::step_guard(link.name, now.guards.get(&link.name), None, now));
             plan.extend([Step::Rename { from: link.name, to: name }]);
         }
-        let to = guarded.then(|| Guard::new(link.index, self.lock.clone()));
+        let to = guarded.then(|| Guard::new(link.index, self.lock.clone()).owner(self.vif));
         let stale = now.drops.iter().filter(|drops| drops.vif == name && now.guard_of(name).is_none());
         let stale: Vec<_> = stale.map(|drops| drops.reason).collect();
         if !stale.is_empty() {
@@ -248,15 +248,16 @@ impl Attachment {
         }
         plan.extend(guard::step_guard(name, now.guards.get(&name), to.as_ref(), now));
         plan.extend(settings.map(|(from, to)| Step::SetLink { link: name, from, to }));
+        let state = match (&enslave, link.port) {
+            (Some(Step::Enslave { state, .. }), _) => *state,
+            (_, port) => guard::port_state(&self.lock, isolated, port.unwrap_or_default()),
+        };
         match enslave {
-            Some(Step::Enslave { bridge, state, macs, .. }) => plan.extend([
-                Step::Enslave { port: name, bridge, state, macs },
-                Step::Check { port: name, bridge, group, state },
-            ]),
+            Some(Step::Enslave { macs, .. }) => plan.extend([Step::Enslave { port: name, bridge, state, macs }]),
             _ => plan.extend(self.steps_port(link, now, isolated)),
         }
         if !link.up || pause {
-            plan.extend([Step::Up { link: name }]);
+            plan.extend([Step::Check { port: name, bridge, group, state }, Step::Up { link: name }]);
         }
         Ok(plan)
     }
@@ -278,9 +279,16 @@ impl Attachment {
     }
 }
 
-/// Takes a vif off: down, off its bridge, its lock and counters gone. The interface stays in the
-/// vifs' group, so that whoever sets it up again without a lock gets nothing through.
+/// Takes a vif off: down, off its bridge, its lock and counters gone. It may be named as netback
+/// named it, whatever it is called since. The interface stays in the vifs' group, so that as long as
+/// our table is there whoever sets it up again without a lock gets nothing through.
 pub(crate) fn plan_detach(vif: IfName, now: &Snapshot) -> Plan {
+    let known = now.link(vif).is_some() || now.guards.contains_key(&vif);
+    let renamed = || {
+        let links = now.links.values().filter(|link| link.alias == vif.as_str()).map(|link| link.name);
+        links.chain(now.guards.iter().filter(|(_, guard)| guard.owner == Some(vif)).map(|(name, _)| *name)).next()
+    };
+    let vif = if known { vif } else { renamed().unwrap_or(vif) };
     let mut plan = Plan::default();
     if let Some(link) = now.link(vif) {
         match link.master {

@@ -209,8 +209,8 @@ pub(crate) mod guard {
 #[derive(Default)]
 pub(crate) struct Locks {
     read: BTreeMap<IfName, Guard>,
-    /// Those whose comment says to look at the sets, with the index of their interface.
-    long: BTreeMap<IfName, u32>,
+    /// Those whose comment says to look at the sets.
+    long: BTreeMap<IfName, Guard>,
     facts: BTreeMap<IfName, BTreeSet<Fact>>,
 }
 
@@ -220,12 +220,23 @@ impl Locks {
         for seen in elements(body) {
             let Some(vif) = name_of(seen.key) else { continue };
             match read_user_text(0, seen.userdata).and_then(Guard::parse_comment) {
-                Some((device, Some(lock))) => drop(self.read.insert(vif, Guard::new(device, lock))),
-                Some((device, None)) => drop(self.long.insert(vif, device)),
+                Some((guard, true)) => drop(self.read.insert(vif, guard)),
+                Some((guard, false)) => drop(self.long.insert(vif, guard)),
                 // Put there by somebody else's hand: guarded all the same, by what the sets say.
-                None => drop(self.long.insert(vif, 0)),
+                None => drop(self.long.insert(vif, Guard::new(0, Lock::Disabled))),
             }
         }
+    }
+
+    /// Has the sets of facts read for all of them: somebody may have changed an element by hand.
+    pub(crate) fn doubt_comments(&mut self) {
+        self.long.append(&mut self.read);
+    }
+
+    /// The names under which locks of a vif stand that netback named so.
+    pub(crate) fn owned_by(&self, vif: IfName) -> impl Iterator<Item = IfName> {
+        let all = self.read.iter().chain(&self.long);
+        all.filter(move |(_, guard)| guard.owner == Some(vif)).map(|(name, _)| *name)
     }
 
     /// Whether the sets of facts have to be read too.
@@ -243,9 +254,9 @@ impl Locks {
     }
 
     pub(crate) fn finish(mut self) -> BTreeMap<IfName, Guard> {
-        for (vif, device) in self.long {
+        for (vif, guard) in self.long {
             let facts = self.facts.remove(&vif).unwrap_or_default();
-            self.read.insert(vif, Guard::new(device, Lock::from_facts(&facts)));
+            self.read.insert(vif, Guard { lock: Lock::from_facts(&facts), ..guard });
         }
         self.read
     }

@@ -1,0 +1,145 @@
+//! What happens to a host after the first day: others' hands, other tools, guests that move.
+
+use crate::matrix::{OWN, lock};
+use crate::proof::{bridge_by_ip, name};
+use xenvnet_core::{Antispoof, Attachment, ErrorKind, Guard, Lock, Outcome};
+use xenvnet_tests::{Dom0, Dump, bridge_json, ip, ip_json, nft, program};
+
+fn is_up(vif: &str) -> bool {
+    let flags = &ip_json(&format!("link show dev {vif}"))[0]["flags"];
+    flags.as_array().unwrap().iter().any(|flag| flag == "UP")
+}
+
+fn guard(dom0: &Dom0, vif: &str) -> Option<Guard> {
+    dom0.host.snapshot().unwrap().guard_of(name(vif)).cloned()
+}
+
+#[test]
+fn what_is_put_back_up_has_its_lock_though_the_table_was_deleted() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    let attachment = Attachment::bridged(guest.name, name("xenbr0"), lock());
+    dom0.host.attach_vif(&attachment).unwrap();
+    dom0.host.detach_vif(guest.name).unwrap();
+    nft("delete table bridge xenvnet");
+    assert_eq!(dom0.host.undo().unwrap(), Outcome::Changed);
+    assert!(is_up("vif1.0"));
+    assert_eq!(guard(&dom0, "vif1.0").unwrap().lock, Lock::from(lock()));
+}
+
+#[test]
+fn what_cannot_be_locked_again_stays_down() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    dom0.host.attach_vif(&Attachment::bridged(guest.name, name("xenbr0"), lock())).unwrap();
+    dom0.host.detach_vif(guest.name).unwrap();
+    nft("delete table bridge xenvnet; add table bridge xenvnet");
+    assert_eq!(dom0.host.undo().unwrap_err().kind(), ErrorKind::Undo);
+    assert!(!is_up("vif1.0"), "up without its lock");
+}
+
+#[test]
+fn an_element_that_somebody_deleted_is_no_obstacle() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    let attachment = Attachment::bridged(guest.name, name("xenbr0"), lock());
+    let damage = || nft(&format!("delete element bridge xenvnet own_ip4 {{ \"vif1.0\" . {OWN} . 10.98.98.2 }}"));
+    dom0.host.attach_vif(&attachment).unwrap();
+    damage();
+    let other = Antispoof::new(OWN).ip("10.98.98.77".parse().unwrap());
+    assert_eq!(dom0.host.set_antispoof(guest.name, other).unwrap(), Outcome::Changed);
+    assert_eq!(dom0.host.attach_vif(&attachment).unwrap(), Outcome::Changed);
+    damage();
+    assert_eq!(dom0.host.detach_vif(guest.name).unwrap(), Outcome::Changed);
+    assert!(!is_up("vif1.0"));
+    let own = nft("list table bridge xenvnet");
+    assert!(!own.contains("vif1.0"), "{own}");
+}
+
+#[test]
+fn guests_that_were_learned_elsewhere_are_attached_all_at_once() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let _uplink = dom0.cable("peth0", "02:00:00:00:00:09");
+    ip("link set peth0 master xenbr0 up");
+    let guests: Vec<_> = (1..=6).map(|n| dom0.guest(&format!("vif{n}.0"), &format!("00:16:3e:00:00:0{n}"))).collect();
+    for guest in &guests {
+        program("bridge", &["fdb", "add", &guest.mac.to_string(), "dev", "peth0", "master", "dynamic"]);
+    }
+    let attach =
+        |guest: &xenvnet_tests::FakeVif| Attachment::bridged(guest.name, name("xenbr0"), Antispoof::new(guest.mac));
+    let all: Vec<_> = guests.iter().map(attach).collect();
+    assert_eq!(dom0.host.attach_vifs(&all).unwrap(), Outcome::Changed);
+    let fdb = bridge_json("-d fdb show br xenbr0");
+    for guest in &guests {
+        let mac = guest.mac.to_string();
+        let pinned = fdb.as_array().unwrap().iter().find(|entry| entry["mac"] == mac.as_str()).unwrap();
+        assert_eq!((&pinned["ifname"], &pinned["state"]), (&guest.name.as_str().into(), &"static".into()));
+    }
+}
+
+#[test]
+fn a_lock_that_nothing_would_hold_is_refused() {
+    let Some(dom0) = Dom0::enter() else { return };
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    ip("link set vif1.0 up");
+    let before = Dump::take();
+    let error = dom0.host.set_antispoof(guest.name, lock()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(
+        error.to_string(),
+        "cannot set antispoof on vif1.0: it is up and no port of a bridge, where nothing would hold it"
+    );
+    Dump::take().assert_same(&before, "by a refused lock");
+}
+
+#[test]
+fn a_renamed_vif_is_detached_by_the_name_that_netback_gave_it() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    let attachment = Attachment::bridged(guest.name, name("xenbr0"), lock()).rename(name("web"));
+    dom0.host.attach_vif(&attachment).unwrap();
+    assert_eq!(dom0.host.detach_vif(name("vif1.0")).unwrap(), Outcome::Changed);
+    assert!(!is_up("web"));
+    assert_eq!(guard(&dom0, "web"), None);
+    // And when it has gone, as it has when a toolstack says offline: its lock is found by its owner.
+    dom0.host.attach_vif(&attachment).unwrap();
+    ip("link delete web");
+    assert_eq!(dom0.host.detach_vif(name("vif1.0")).unwrap(), Outcome::Changed);
+    assert!(dom0.host.snapshot().unwrap().guards.is_empty());
+    assert_eq!(dom0.host.detach_vif(name("vif1.0")).unwrap(), Outcome::Unchanged);
+}
+
+#[test]
+fn a_vif_that_a_script_enslaved_is_locked_before_it_is_up() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    ip("link set vif1.0 master xenbr0");
+    dom0.host.attach_vif(&Attachment::bridged(guest.name, name("xenbr0"), lock())).unwrap();
+    assert!(is_up("vif1.0"));
+    let link = &ip_json("-d link show dev vif1.0")[0];
+    let port = &link["linkinfo"]["info_slave_data"];
+    assert_eq!((&port["learning"], &port["locked"]), (&false.into(), &true.into()), "{port}");
+    let fdb = bridge_json("-d fdb show dev vif1.0");
+    assert!(fdb.as_array().unwrap().iter().any(|entry| entry["mac"] == OWN.to_string().as_str()), "{fdb}");
+}
+
+#[test]
+fn a_prefix_within_a_prefix_is_no_contradiction() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    let lock = ["10.0.0.0/24", "10.0.0.0/25", "10.0.0.7", "2001:db8::/48", "2001:db8::/64"]
+        .iter()
+        .fold(Antispoof::new(OWN), |lock, net| lock.ip(net.parse().unwrap()));
+    let attachment = Attachment::bridged(guest.name, name("xenbr0"), lock.clone());
+    assert_eq!(dom0.host.attach_vif(&attachment).unwrap(), Outcome::Changed);
+    assert_eq!(dom0.host.attach_vif(&attachment).unwrap(), Outcome::Unchanged);
+    assert_eq!(guard(&dom0, "vif1.0").unwrap().lock, Lock::from(lock));
+    assert_eq!(dom0.host.detach_vif(guest.name).unwrap(), Outcome::Changed);
+}
