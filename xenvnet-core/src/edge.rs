@@ -3,11 +3,11 @@
 use crate::drops::Drops;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
+use crate::needs::Needs;
 use crate::netlink::channel::{Answer, Channel, Refusal};
 use crate::netlink::link::Seen;
 use crate::netlink::transport::{Opener, Protocol, is_missing};
 use crate::netlink::{Request, address, link, nf, route};
-use crate::operation::Needs;
 use crate::plan::Table;
 use crate::snapshot::{LAYOUT, Snapshot};
 use nix::libc;

@@ -55,6 +55,7 @@ mod journal;
 mod mac;
 mod masquerade;
 mod namespace;
+mod needs;
 mod netlink;
 mod network;
 mod operation;

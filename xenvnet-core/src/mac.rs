@@ -156,8 +156,7 @@ impl MacAddr {
 
 /// What makes the addresses of one host's bridges differ from those of another's: a checksum of
 /// what the host is known by, from which that cannot be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct BridgeSeed(u32);
 
 impl BridgeSeed {

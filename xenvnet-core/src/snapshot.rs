@@ -242,8 +242,9 @@ pub struct Snapshot {
     pub networks: BTreeMap<IfName, NetworkRecord>,
     /// Kernel settings.
     pub sysctls: BTreeMap<Sysctl, u32>,
-    /// What the MAC addresses of this host's bridges are made with.
-    #[serde(default)]
+    /// What the MAC addresses of this host's bridges are made with. Not for reports: machine-id(5)
+    /// asks that nothing made from it is shown to others.
+    #[serde(skip)]
     pub(crate) bridge_seed: BridgeSeed,
 }
 

@@ -33,6 +33,10 @@ impl Host {
 
     /// A bridge is not there. Its ports are released; guests' interfaces are down then.
     ///
+    /// Undone, it comes back with its name, MAC, MTU, STP, addresses, direct routes, and its ports
+    /// with the flags of [`PortState`](crate::PortState); routes through gateways, labels and
+    /// lifetimes of addresses and further options of bridge and ports do not.
+    ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] when it is no bridge; those of [`Host::run`].
     ///
@@ -184,7 +188,8 @@ impl Host {
         self.run(&Operation::DetachVif { vif })
     }
 
-    /// A network runs.
+    /// A network runs. Dom0 forwards then; with IPv6 it no longer takes router advertisements
+    /// unless `accept_ra` is 2 (Documentation/networking/ip-sysctl).
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] when another one runs on its bridge, [`ErrorKind::AlreadyExists`]
@@ -199,7 +204,9 @@ impl Host {
         self.run(&Operation::StartNetwork(network.clone()))
     }
 
-    /// A network does not run; settings that it turned on are as they were before.
+    /// A network does not run; the forwarding setting of its address family is as it was before the
+    /// first of them. The kernel sets the interfaces' own forwarding settings with it, both ways: where
+    /// these differed, they no longer do.
     ///
     /// # Errors
     /// Those of [`Host::run`].

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// use xenvnet_core::Port;
-/// let port = Port::Bridge { bridge: "xenbr0".parse()?, isolated: false };
+/// let port = Port::bridge("xenbr0".parse()?);
 /// assert_eq!(port.to_string(), "xenbr0");
 /// # Ok::<(), xenvnet_core::Error>(())
 /// ```
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum Port {
     /// A port of a bridge that exists.
+    #[non_exhaustive]
     Bridge {
         /// The bridge's name.
         bridge: IfName,
@@ -31,6 +32,19 @@ pub enum Port {
         #[serde(default)]
         isolated: bool,
     },
+}
+
+impl Port {
+    /// A port of this bridge, not isolated.
+    ///
+    /// ```
+    /// use xenvnet_core::Port;
+    /// assert!(matches!(Port::bridge("xenbr0".parse()?), Port::Bridge { isolated: false, .. }));
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn bridge(bridge: IfName) -> Port {
+        Port::Bridge { bridge, isolated: false }
+    }
 }
 
 impl std::fmt::Display for Port {
@@ -79,7 +93,7 @@ impl Attachment {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn bridged(vif: IfName, bridge: IfName, lock: impl Into<Lock>) -> Attachment {
-        Attachment { vif, name: None, mtu: None, lock: lock.into(), to: Port::Bridge { bridge, isolated: false } }
+        Attachment { vif, name: None, mtu: None, lock: lock.into(), to: Port::bridge(bridge) }
     }
 
     /// Reads attachments from JSON: one object, or a list of them.
