@@ -187,8 +187,9 @@
 
 // A host, or one network namespace of it: sockets to the kernel, opened once and kept. Threads: any
 // number may use it at once, and their calls wait for each other; only xenvnet_free() must be
-// alone. After a fork() while no thread is in a call, it serves both processes: the child's first
-// call opens sockets of its own.
+// alone. After a fork() it serves both processes: with a state directory they share its sockets,
+// under a lock that keeps them apart; without one the child's first call opens its own. Never
+// fork while another thread is inside a call: the child could not use it.
 typedef struct xenvnet xenvnet;
 
 // What a guest may send: these MAC addresses, these IP addresses and prefixes, and, if asked, what
@@ -333,7 +334,8 @@ int xenvnet_create_bridge(const xenvnet *host,
                           bool *changed,
                           xenvnet_error **error);
 
-// A bridge is not there; its ports are released.
+// A bridge is not there; its ports are released. Undoing this brings back its name, MAC address, MTU,
+// STP, addresses, direct routes and ports; routes through gateways and other options are lost.
 int xenvnet_delete_bridge(const xenvnet *host,
                           const char *bridge,
                           bool *changed,
@@ -349,7 +351,8 @@ int xenvnet_enslave_vif(const xenvnet *host,
 // An interface is a port of no bridge.
 int xenvnet_release_vif(const xenvnet *host, const char *vif, bool *changed, xenvnet_error **error);
 
-// A guest's interface is held to what it may send.
+// A guest's interface is held to what it may send. Fails with XENVNET_ERROR_UNSUPPORTED where it is
+// up and no port of a bridge: nothing would hold it there.
 int xenvnet_set_antispoof(const xenvnet *host,
                           const char *vif,
                           const xenvnet_antispoof *lock,
@@ -393,17 +396,20 @@ int xenvnet_attach_vifs(const xenvnet *host,
                         bool *changed,
                         xenvnet_error **error);
 
-// A vif is down, off its bridge, its lock gone. It may have vanished already.
+// A vif is down, off its bridge, its lock gone. It may have vanished already. Where it was renamed,
+// `vif` is the name it has now or the one that netback gave it.
 int xenvnet_detach_vif(const xenvnet *host, const char *vif, bool *changed, xenvnet_error **error);
 
 // A network runs. `line` is what xend-config.sxp has between the quotes of network-script:
-// "network-virtual bridgeip=10.98.98.1/24 brnet=10.98.98.0/24".
+// "network-virtual bridgeip=10.98.98.1/24 brnet=10.98.98.0/24". Fails with
+// XENVNET_ERROR_UNSUPPORTED where forwarding cannot be read.
 int xenvnet_start_network(const xenvnet *host,
                           const char *line,
                           bool *changed,
                           xenvnet_error **error);
 
-// A network does not run; the host's settings are as they were before. `line` as in
+// A network does not run. With the last of its address family the host's forwarding goes back to
+// what it was; the kernel sets that of every interface with it. `line` as in
 // xenvnet_start_network().
 int xenvnet_stop_network(const xenvnet *host,
                          const char *line,

@@ -38,6 +38,7 @@ from xenvnet import (
     Operation,
     PermissionDeniedError,
     StateError,
+    UnsupportedError,
     VifId,
 )
 
@@ -132,11 +133,18 @@ class TestAntispoof:
         for lock, words in ((Lock.DISABLED, "disabled"), (LOCK, f"locked {LOCK}")):
             assert host.set_antispoof("vif1.0", lock) is True
             (element,) = oracle.elements("bridge", "guarded")
-            assert element["elem"]["comment"].split(" ", 1)[1] == words
+            assert element["elem"]["comment"].split(" ", 1)[1] == f"owner=vif1.0 {words}"
             guard = host.snapshot().guard_of("vif1.0")
             assert guard is not None
-            assert guard.lock == lock
+            assert (guard.lock, guard.owner) == (lock, "vif1.0")
         assert host.set_antispoof("vif1.0", Lock.UNLOCKED) is True
+        assert host.snapshot().guards == {}
+
+    def test_nothing_would_hold_an_interface_that_is_up_on_no_bridge(self, host: Host) -> None:
+        oracle.add_vif("vif1.0")
+        oracle.run("ip", "link", "set", "vif1.0", "up")
+        with pytest.raises(UnsupportedError, match="it is up and no port of a bridge"):
+            host.set_antispoof("vif1.0", LOCK)
         assert host.snapshot().guards == {}
 
     def test_what_is_dropped_is_counted(self, host: Host) -> None:
@@ -172,11 +180,21 @@ class TestVifs:
         assert "UP" in found["flags"]
         assert found["linkinfo"]["info_slave_data"]["isolated"] is True
         assert [element["elem"]["val"] for element in oracle.elements("bridge", "guarded")] == ["web"]
+        assert host.snapshot().guards["web"].owner == "vif1.0"
         assert host.detach_vif("web") is True
         assert host.detach_vif("web") is False
         found = oracle.link("web")
         assert found is not None
         assert "UP" not in found["flags"] and "master" not in found
+
+    def test_a_renamed_vif_is_detached_by_netbacks_name(self, host: Host) -> None:
+        host.create_bridge("xenbr0")
+        oracle.add_vif("vif1.0")
+        host.attach_vif(Attachment("vif1.0", bridge="xenbr0", lock=LOCK, name="web"))
+        assert host.detach_vif("vif1.0") is True
+        assert host.detach_vif("vif1.0") is False
+        assert oracle.ports("xenbr0") == set()
+        assert host.snapshot().guards == {}
 
     def test_many_are_attached_or_none(self, host: Host) -> None:
         host.create_bridge("xenbr0")

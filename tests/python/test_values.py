@@ -47,6 +47,7 @@ VALUES: list[Any] = [
     BridgeState(False, 0),
     PortState(True, False, None),
     Guard(3, LOCK),
+    Guard(3, Lock.DISABLED, owner="vif1.0"),
     Drops("vif1.0", "mac", 3, 180),
     NetworkRecord(BROUTER, 1),
     Link(4, "vif1.0", MacAddr(MAC), 1500, True, 7777, "", "xenbr0", False, None, PortState(False, False, True)),

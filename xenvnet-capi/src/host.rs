@@ -11,8 +11,9 @@ use xenvnet_core::{ErrorKind, Host, Operation};
 
 /// A host, or one network namespace of it: sockets to the kernel, opened once and kept. Threads: any
 /// number may use it at once, and their calls wait for each other; only xenvnet_free() must be
-/// alone. After a fork() while no thread is in a call, it serves both processes: the child's first
-/// call opens sockets of its own.
+/// alone. After a fork() it serves both processes: with a state directory they share its sockets,
+/// under a lock that keeps them apart; without one the child's first call opens its own. Never
+/// fork while another thread is inside a call: the child could not use it.
 pub struct xenvnet {
     pub(crate) host: Host,
 }

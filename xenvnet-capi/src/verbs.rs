@@ -36,7 +36,8 @@ pub unsafe extern "C" fn xenvnet_create_bridge(
     verb(host, changed, error, |host| Ok(host.create_bridge(&borrow!(bridge).bridge)?))
 }
 
-/// A bridge is not there; its ports are released.
+/// A bridge is not there; its ports are released. Undoing this brings back its name, MAC address, MTU,
+/// STP, addresses, direct routes and ports; routes through gateways and other options are lost.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_delete_bridge(
     host: *const xenvnet,
@@ -70,7 +71,8 @@ pub unsafe extern "C" fn xenvnet_release_vif(
     verb(host, changed, error, |host| Ok(host.release_vif(parse!(vif))?))
 }
 
-/// A guest's interface is held to what it may send.
+/// A guest's interface is held to what it may send. Fails with XENVNET_ERROR_UNSUPPORTED where it is
+/// up and no port of a bridge: nothing would hold it there.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_set_antispoof(
     host: *const xenvnet,
@@ -154,7 +156,8 @@ pub unsafe extern "C" fn xenvnet_attach_vifs(
     })
 }
 
-/// A vif is down, off its bridge, its lock gone. It may have vanished already.
+/// A vif is down, off its bridge, its lock gone. It may have vanished already. Where it was renamed,
+/// `vif` is the name it has now or the one that netback gave it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_detach_vif(
     host: *const xenvnet,
@@ -166,7 +169,8 @@ pub unsafe extern "C" fn xenvnet_detach_vif(
 }
 
 /// A network runs. `line` is what xend-config.sxp has between the quotes of network-script:
-/// "network-virtual bridgeip=10.98.98.1/24 brnet=10.98.98.0/24".
+/// "network-virtual bridgeip=10.98.98.1/24 brnet=10.98.98.0/24". Fails with
+/// XENVNET_ERROR_UNSUPPORTED where forwarding cannot be read.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_start_network(
     host: *const xenvnet,
@@ -177,7 +181,8 @@ pub unsafe extern "C" fn xenvnet_start_network(
     verb(host, changed, error, |host| Ok(host.start_network(&parse!(line))?))
 }
 
-/// A network does not run; the host's settings are as they were before. `line` as in
+/// A network does not run. With the last of its address family the host's forwarding goes back to
+/// what it was; the kernel sets that of every interface with it. `line` as in
 /// xenvnet_start_network().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_stop_network(

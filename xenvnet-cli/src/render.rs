@@ -148,10 +148,13 @@ fn guest_row(snapshot: &Snapshot, name: IfName) -> Vec<Cell> {
     let link = snapshot.link(name);
     let bridge = link.and_then(|link| link.master).map(|bridge| bridge.to_string()).unwrap_or_default();
     let isolated = link.and_then(|link| link.port).is_some_and(|port| port.isolated);
-    let vif = match link {
-        Some(link) if !link.alias.is_empty() => format!("{name} ({})", link.alias),
-        _ => name.to_string(),
+    let owner = match link {
+        Some(link) => Some(link.alias.clone()).filter(|alias| !alias.is_empty()),
+        None => {
+            snapshot.guards.get(&name).and_then(|left| left.owner).filter(|owner| *owner != name).map(|o| o.to_string())
+        }
     };
+    let vif = owner.map_or_else(|| name.to_string(), |owner| format!("{name} ({owner})"));
     let drops = snapshot.drops.iter().filter(|drops| drops.vif == name && drops.frames > 0);
     let drops = join(drops.map(|drops| format!("{}={}", drops.reason, drops.frames)));
     vec![
@@ -265,6 +268,16 @@ Masquerades
 Forwarding  IPv4 on
 "
         );
+    }
+
+    #[test]
+    fn a_lock_left_behind_says_whose_it_was() {
+        let mut now = Snapshot::default();
+        now.guards.insert(name("web"), Guard::new(3, Lock::Disabled).owner(name("vif1.0")));
+        now.guards.insert(name("vif2.0"), Guard::new(4, Lock::Disabled).owner(name("vif2.0")));
+        let text = plain(&status(&now));
+        assert!(text.contains("  web (vif1.0)  gone   -       left behind: disabled"), "{text}");
+        assert!(text.contains("  vif2.0        gone"), "{text}");
     }
 
     #[test]

@@ -270,7 +270,8 @@ impl Network {
         }
         plan.extend([Step::DeleteNetwork { record: record.clone() }]);
         plan.extend(masquerade::step_delete_table(&now.after(&plan)));
-        if now.filter.is_some() && now.guards.is_empty() {
+        // A detached vif in the guests' group is dropped as long as the table is there.
+        if now.filter.is_some() && now.guards.is_empty() && others.clone().next().is_none() {
             plan.extend([Step::DeleteTable { table: Table::Filter }]);
         }
         Ok(plan)

@@ -21,8 +21,9 @@ use xenvnet_core::Operation as Asked;
 
 /// A host's network, opened once and kept: sockets to the kernel in one network namespace.
 ///
-/// It may be shared between threads, and used after os.fork() by both processes. Every verb
-/// returns whether it had to change anything; asking for what is so already is no error. When a
+/// It may be shared between threads, and used after os.fork() by both processes: with a state
+/// directory they share its sockets, under a lock that keeps them apart; without one the child's
+/// first call opens its own. Never fork while another thread is inside a call. Every verb returns whether it had to change anything; asking for what is so already is no error. When a
 /// step fails, what was done before it is put back.
 ///
 /// Each step is logged by the logger "xenvnet" at level DEBUG. A handler must not call the Host
@@ -91,7 +92,9 @@ impl Host {
         self.ask(py, Asked::CreateBridge(bridge.0))
     }
 
-    /// A bridge is not there; its ports are released.
+    /// A bridge is not there; its ports are released. Undoing this brings back its name, MAC
+    /// address, MTU, STP, addresses, direct routes and ports; routes through gateways and other
+    /// options are lost.
     fn delete_bridge(&self, py: Python<'_>, bridge: Name) -> PyResult<bool> {
         self.ask(py, Asked::DeleteBridge { bridge: bridge.0 })
     }
@@ -107,7 +110,8 @@ impl Host {
     }
 
     /// A guest's interface is held to what it may send: an Antispoof, Lock.DISABLED or
-    /// Lock.UNLOCKED.
+    /// Lock.UNLOCKED. An UnsupportedError where it is up and no port of a bridge: nothing would
+    /// hold it there.
     fn set_antispoof(&self, py: Python<'_>, vif: Name, lock: LockArg) -> PyResult<bool> {
         self.ask(py, Asked::SetAntispoof { vif: vif.0, lock: lock.0 })
     }
@@ -138,17 +142,19 @@ impl Host {
         self.call(py, |host| host.attach_vifs(&all)).map(xenvnet_core::Outcome::is_changed)
     }
 
-    /// A vif is down, off its bridge, its lock gone. It may have vanished already.
+    /// A vif is down, off its bridge, its lock gone. It may have vanished already. Where it was
+    /// renamed, either name will do: the one it has now, or the one that netback gave it.
     fn detach_vif(&self, py: Python<'_>, vif: Name) -> PyResult<bool> {
         self.ask(py, Asked::DetachVif { vif: vif.0 })
     }
 
-    /// A network runs.
+    /// A network runs. An UnsupportedError where forwarding cannot be read.
     fn start_network(&self, py: Python<'_>, network: NetworkArg) -> PyResult<bool> {
         self.ask(py, Asked::StartNetwork(network.0))
     }
 
-    /// A network does not run; the host's settings are as they were before.
+    /// A network does not run. With the last of its address family the host's forwarding goes back
+    /// to what it was; the kernel sets that of every interface with it.
     fn stop_network(&self, py: Python<'_>, network: NetworkArg) -> PyResult<bool> {
         self.ask(py, Asked::StopNetwork(network.0))
     }

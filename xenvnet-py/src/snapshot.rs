@@ -176,7 +176,8 @@ fn port_state(py: Python<'_>, state: PortState) -> PyResult<Bound<'_, PyAny>> {
 }
 
 fn guard<'py>(py: Python<'py>, guard: &Guard) -> PyResult<Bound<'py, PyAny>> {
-    class(py, "Guard")?.call1((guard.device, antispoof::lock(py, &guard.lock)?))
+    let owner = guard.owner.as_ref().map(|owner| owner.as_str());
+    class(py, "Guard")?.call1((guard.device, antispoof::lock(py, &guard.lock)?, owner))
 }
 
 fn drops<'py>(py: Python<'py>, drops: &Drops) -> PyResult<Bound<'py, PyAny>> {

@@ -44,11 +44,13 @@ impl Verb {
 }
 
 fn set(vif: IfName, lock: LockArgs) -> Result<Operation> {
-    let lock = lock.antispoof().ok_or_else(|| {
-        Failure::usage(format_args!("set antispoof on {vif}"), "it is not said what the guest may send")
-            .advice("give its --mac (and --ip, --dhcp); to lift the lock: xenvnet antispoof clear")
+    let lock = lock.lock().ok_or_else(|| {
+        Failure::usage(format_args!("set antispoof on {vif}"), "it is not said what the guest may send").advice(
+            "give its --mac (and --ip, --dhcp), or --disabled for a guest that may send nothing; \
+             to lift the lock: xenvnet antispoof clear",
+        )
     })?;
-    Ok(Operation::SetAntispoof { vif, lock: lock.into() })
+    Ok(Operation::SetAntispoof { vif, lock })
 }
 
 fn show(session: &Session, only: Option<IfName>) -> Result<Exit> {
@@ -85,21 +87,46 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Verb as Top};
     use clap::Parser;
-    use xenvnet_core::Antispoof;
+    use xenvnet_core::{Antispoof, Lock};
+
+    fn parse(line: &str) -> Result<Operation> {
+        match Cli::try_parse_from(line.split(' ')).unwrap().verb {
+            Top::Antispoof(Verb::Set { vif, lock }) => set(vif, lock),
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn a_lock_needs_a_mac() {
-        let parse = |line: &str| match Cli::try_parse_from(line.split(' ')).unwrap().verb {
-            Top::Antispoof(Verb::Set { vif, lock }) => set(vif, lock),
-            other => panic!("{other:?}"),
-        };
         let lock = Antispoof::new("00:16:3e:00:00:01".parse().unwrap()).ip("10.0.0.2".parse().unwrap());
         assert_eq!(
             parse("xenvnet antispoof set vif1.0 --mac 00:16:3e:00:00:01 --ip 10.0.0.2").unwrap(),
             Operation::SetAntispoof { vif: "vif1.0".parse().unwrap(), lock: lock.into() }
         );
-        let failure = parse("xenvnet antispoof set vif1.0 --dhcp").unwrap_err();
-        assert!(format!("{failure:?}").contains("Usage"));
+        for line in ["xenvnet antispoof set vif1.0 --dhcp", "xenvnet antispoof set vif1.0 --no-link-local"] {
+            let text = format!("{:?}", parse(line).unwrap_err());
+            assert!(text.contains("Usage") && text.contains("--mac") && text.contains("--disabled"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_guest_that_may_send_nothing() {
+        let vif = "vif1.0".parse().unwrap();
+        let line = "xenvnet antispoof set vif1.0 --disabled";
+        assert_eq!(parse(line).unwrap(), Operation::SetAntispoof { vif, lock: Lock::Disabled });
+        for more in ["--mac 00:16:3e:00:00:01", "--ip 10.0.0.2", "--dhcp", "--no-link-local"] {
+            let both = format!("{line} {more}");
+            assert_eq!(Cli::try_parse_from(both.split(' ')).unwrap_err().exit_code(), 2, "{both}");
+        }
+    }
+
+    #[test]
+    fn link_local_is_in_the_lock_unless_taken_out() {
+        let lock = Antispoof::new("00:16:3e:00:00:01".parse().unwrap()).link_local(false);
+        assert_eq!(
+            parse("xenvnet antispoof set vif1.0 --mac 00:16:3e:00:00:01 --no-link-local").unwrap(),
+            Operation::SetAntispoof { vif: "vif1.0".parse().unwrap(), lock: lock.into() }
+        );
     }
 
     #[test]

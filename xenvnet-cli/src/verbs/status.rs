@@ -31,7 +31,7 @@ mod tests {
         now.sysctls.insert(Sysctl::Ip4Forward, 1);
         let object = object(&now).unwrap();
         let keys: Vec<_> = object.as_object().unwrap().keys().map(String::as_str).collect();
-        let wanted = "addresses bridge_seed drops filter guards links masquerades nat networks routes sysctls";
+        let wanted = "addresses drops filter guards links masquerades nat networks routes sysctls";
         assert_eq!(keys.join(" "), wanted);
         assert_eq!(object["sysctls"]["ip4_forward"], 1);
         assert_eq!(object["links"]["vif1.0"]["index"], 4);

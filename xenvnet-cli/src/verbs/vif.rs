@@ -13,6 +13,7 @@ pub(crate) enum Verb {
     /// A vif is named, sized, locked, enslaved and up.
     #[command(
         override_usage = "xenvnet vif attach VIF --bridge BRIDGE --mac MAC [--ip ADDR|CIDR]... [--dhcp] [OPTIONS]\n       \
+                                xenvnet vif attach VIF --bridge BRIDGE --disabled [OPTIONS]\n       \
                                 xenvnet vif attach VIF --bridge BRIDGE --unlocked [OPTIONS]\n       \
                                 xenvnet vif attach --file FILE.json"
     )]
@@ -37,17 +38,30 @@ pub(crate) struct LockArgs {
     /// The guest may ask a DHCP server for an address.
     #[arg(long)]
     dhcp: bool,
+    /// Without the IPv6 link-local address that follows from each MAC address.
+    #[arg(long)]
+    no_link_local: bool,
+    /// The guest may send nothing at all.
+    #[arg(long, conflicts_with_all = ["mac", "ip", "dhcp", "no_link_local"])]
+    disabled: bool,
 }
 
 impl LockArgs {
-    /// The lock, unless no MAC address was given: there is none without.
-    pub(crate) fn antispoof(self) -> Option<Antispoof> {
-        let mut lock = Antispoof::new(*self.mac.first()?).dhcp_client(self.dhcp);
+    /// The lock, unless it was not said: one to addresses needs a MAC address.
+    pub(crate) fn lock(self) -> Option<Lock> {
+        if self.disabled {
+            return Some(Lock::Disabled);
+        }
+        let mut lock = Antispoof::new(*self.mac.first()?).dhcp_client(self.dhcp).link_local(!self.no_link_local);
         lock.macs = self.mac;
         lock.ips = self.ip;
-        Some(lock)
+        Some(lock.into())
     }
 }
+
+/// Every argument of `vif attach` that says what a file would say.
+const ALL_BUT_FILE: [&str; 11] =
+    ["vif", "bridge", "mac", "ip", "dhcp", "no_link_local", "disabled", "unlocked", "name", "mtu", "isolated"];
 
 #[derive(Args, Debug)]
 pub(crate) struct Attach {
@@ -60,7 +74,7 @@ pub(crate) struct Attach {
     #[command(flatten)]
     lock: LockArgs,
     /// No lock: for a guest that is trusted like dom0 itself.
-    #[arg(long, conflicts_with_all = ["mac", "ip", "dhcp"])]
+    #[arg(long, conflicts_with_all = ["mac", "ip", "dhcp", "no_link_local", "disabled"])]
     unlocked: bool,
     /// The name that it gets.
     #[arg(long, value_name = "NEW", value_parser = value::<IfName>)]
@@ -72,7 +86,7 @@ pub(crate) struct Attach {
     #[arg(long)]
     isolated: bool,
     /// JSON: an attachment or a list of them, carried out in bulk, all or nothing; - for stdin.
-    #[arg(long, conflicts_with_all = ["vif", "bridge", "mac", "ip", "dhcp", "unlocked", "name", "mtu", "isolated"], value_name = "FILE.json")]
+    #[arg(long, conflicts_with_all = ALL_BUT_FILE, value_name = "FILE.json")]
     file: Option<PathBuf>,
 }
 
@@ -95,16 +109,14 @@ impl Attach {
             (None, Some(vif), Some(bridge)) => (vif, bridge),
             _ => return Err(Failure::usage("attach a vif", "VIF and --bridge BRIDGE are wanted, or --file FILE.json")),
         };
-        let lock = match (self.unlocked, self.lock.antispoof()) {
-            (false, Some(antispoof)) => Lock::from(antispoof),
-            (true, _) => Lock::Unlocked,
-            (false, None) => {
-                let what = format!("attach {vif} to {bridge}");
-                return Err(Failure::usage(what, "it is not said what the guest may send").advice(
-                    "give its --mac (and --ip, --dhcp), or --unlocked for a guest that is trusted like dom0 itself",
-                ));
-            }
-        };
+        let lock = if self.unlocked { Some(Lock::Unlocked) } else { self.lock.lock() };
+        let lock = lock.ok_or_else(|| {
+            let what = format!("attach {vif} to {bridge}");
+            Failure::usage(what, "it is not said what the guest may send").advice(
+                "give its --mac (and --ip, --dhcp), --disabled for a guest that may send nothing, \
+                 or --unlocked for one that is trusted like dom0 itself",
+            )
+        })?;
         let mut attachment = Attachment::bridged(vif, bridge, lock).isolated(self.isolated);
         attachment.name = self.name;
         attachment.mtu = self.mtu;
@@ -145,7 +157,8 @@ mod tests {
     fn no_lock_has_to_be_asked_for() {
         let failure = operations("xenvnet vif attach vif1.0 --bridge xenbr0 --ip 10.0.0.2").unwrap_err();
         let text = format!("{failure:?}");
-        assert!(text.contains("Usage") && text.contains("--mac") && text.contains("--unlocked"), "{text}");
+        assert!(text.contains("Usage") && text.contains("--mac"), "{text}");
+        assert!(text.contains("--disabled") && text.contains("--unlocked"), "{text}");
         let line = "xenvnet vif attach vif1.0 --bridge xenbr0 --unlocked";
         let open = Attachment::bridged("vif1.0".parse().unwrap(), "xenbr0".parse().unwrap(), Lock::Unlocked);
         assert_eq!(operations(line).unwrap(), [Operation::AttachVif(open)]);
@@ -154,9 +167,32 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_that_may_send_nothing() {
+        let line = "xenvnet vif attach vif1.0 --bridge xenbr0 --disabled";
+        let shut = Attachment::bridged("vif1.0".parse().unwrap(), "xenbr0".parse().unwrap(), Lock::Disabled);
+        assert_eq!(operations(line).unwrap(), [Operation::AttachVif(shut)]);
+        for more in ["--mac 00:16:3e:00:00:01", "--ip 10.0.0.2", "--dhcp", "--no-link-local", "--unlocked"] {
+            let both = format!("{line} {more}");
+            assert_eq!(Cli::try_parse_from(both.split(' ')).unwrap_err().exit_code(), 2, "{both}");
+        }
+    }
+
+    #[test]
+    fn link_local_is_in_the_lock_unless_taken_out() {
+        let line = "xenvnet vif attach vif1.0 --bridge xenbr0 --mac 00:16:3e:00:00:01 --no-link-local";
+        let lock = Antispoof::new("00:16:3e:00:00:01".parse().unwrap()).link_local(false);
+        let wanted = Attachment::bridged("vif1.0".parse().unwrap(), "xenbr0".parse().unwrap(), lock);
+        assert_eq!(operations(line).unwrap(), [Operation::AttachVif(wanted)]);
+        assert!(operations("xenvnet vif attach vif1.0 --bridge xenbr0 --no-link-local").is_err(), "no MAC address");
+        let both = "xenvnet vif attach vif1.0 --bridge xenbr0 --unlocked --no-link-local";
+        assert_eq!(Cli::try_parse_from(both.split(' ')).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
     fn a_file_stands_alone() {
         assert!(Cli::try_parse_from("xenvnet --json vif attach --file vifs.json".split(' ')).is_ok());
-        for more in ["vif1.0", "--bridge xenbr0", "--unlocked", "--mtu 1500", "--dhcp"] {
+        for more in ["vif1.0", "--bridge xenbr0", "--unlocked", "--disabled", "--no-link-local", "--mtu 1500", "--dhcp"]
+        {
             let line = format!("xenvnet vif attach --file vifs.json {more}");
             assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -79,6 +79,8 @@ class Guard:
     """The index of the interface that it was made for."""
     lock: Union[Antispoof, Lock]
     """What it is held to."""
+    owner: Optional[str] = None
+    """Whose it is: the name that netback gave the interface, whatever its name is now; None where it is not known."""
 
 
 @dataclass(frozen=True)
