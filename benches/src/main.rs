@@ -103,7 +103,7 @@ fn main() -> Result<()> {
     // Our table stays from now on, as on a host that has seen its first guest.
     let _ = host.attach_vif(&attachment)?;
     let device = host.snapshot()?.link(vif).map_or(0, |link| link.index);
-    let comment = Guard::new(device, attachment.lock.clone()).to_string();
+    let comment = Guard::new(device, attachment.lock.clone()).owner(vif).to_string();
     let _ = host.detach_vif(vif)?;
     bed::refresh(&host)?;
     let (attach, detach) = record(&state, &attachment, vif)?;

@@ -107,6 +107,7 @@ fn elements(verb: &str, comment: &str) -> Vec<String> {
     [
         format!("guarded {{ \"{VIF}\"{comment} }}"),
         format!("own_mac {{ \"{VIF}\" . {MAC} }}"),
+        format!("own_mac_raw {{ \"{VIF}\" . 0x{} }}", MAC.replace(':', "")),
         format!("own_ip4 {{ \"{VIF}\" . {MAC} . {IP} }}"),
     ]
     .map(|element| format!("{verb} element bridge xenvnet {element}"))
