@@ -227,16 +227,19 @@ impl<'a> Applier<'a> {
             Step::SetLink { link, to, .. } => vec![link::set_settings(index(*link)?, to)],
             Step::Up { link } => vec![link::set_up(index(*link)?, true)],
             Step::Down { link } => vec![link::set_up(index(*link)?, false)],
-            Step::Enslave { port, bridge, state, macs } => {
+            Step::Enslave { port, bridge, state, macs, pinning } => {
                 let port = index(*port)?;
                 let mut requests = vec![link::set_master(port, Some(index(*bridge)?)), link::set_port(port, *state)];
-                requests.extend(macs.iter().map(|mac| neighbour::pin(port, *mac, self.learned.contains(mac))));
+                requests
+                    .extend(macs.iter().map(|mac| neighbour::pin(port, *mac, *pinning, self.learned.contains(mac))));
                 requests
             }
             Step::Release { port, .. } => vec![link::set_master(index(*port)?, None)],
             Step::SetPort { port, to, .. } => vec![link::set_port(index(*port)?, *to)],
-            Step::AddFdb { port, mac } => vec![neighbour::pin(index(*port)?, *mac, self.learned.contains(mac))],
-            Step::DeleteFdb { port, mac } => vec![neighbour::unpin(index(*port)?, *mac)],
+            Step::AddFdb { port, mac, pinning } => {
+                vec![neighbour::pin(index(*port)?, *mac, *pinning, self.learned.contains(mac))]
+            }
+            Step::DeleteFdb { port, mac, .. } => vec![neighbour::unpin(index(*port)?, *mac)],
             Step::AddAddress { link, address } => vec![address::add(index(*link)?, *address)],
             Step::DeleteAddress { link, address } => vec![address::delete(index(*link)?, *address)],
             Step::AddRoute { link, subnet } => vec![route::add(index(*link)?, *subnet)],

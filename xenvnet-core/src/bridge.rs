@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
 use crate::mac::MacAddr;
 use crate::plan::{LinkSettings, Plan, Step};
-use crate::snapshot::{BridgeState, Link, PortState, Snapshot};
+use crate::snapshot::{BridgeState, Link, Pinning, PortState, Snapshot};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
@@ -280,7 +280,7 @@ pub(crate) fn step_enslave(
     let fresh = PortState::default();
     let state = lock.map_or(PortState { isolated, ..fresh }, |lock| crate::guard::port_state(lock, isolated, fresh));
     let macs = lock.map(|lock| lock.macs().to_vec()).unwrap_or_default();
-    Ok(Some(Step::Enslave { port: link.name, bridge, state, macs }))
+    Ok(Some(Step::Enslave { port: link.name, bridge, state, macs, pinning: Pinning::default() }))
 }
 
 /// Takes an interface off whatever bridge it is on.
@@ -299,6 +299,7 @@ pub(crate) fn steps_release(link: &Link, bridge: IfName, now: &Snapshot) -> Vec<
         bridge,
         state: link.port.unwrap_or_default(),
         macs: guard.map(|guard| guard.lock.macs().to_vec()).unwrap_or_default(),
+        pinning: Pinning::default(),
     };
     down.into_iter().chain([release]).collect()
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
 use crate::mac::MacAddr;
 use crate::plan::{LinkSettings, Plan, Step, Table};
-use crate::snapshot::{Link, PortState, Snapshot};
+use crate::snapshot::{Link, Pinning, PortState, Snapshot};
 use crate::vif::{VIF_GROUP, VifId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -202,11 +202,12 @@ pub(crate) fn steps_port(name: IfName, link: &Link, lock: &Lock, now: &Snapshot)
     // flags are not those of a lock was enslaved by somebody else: nothing is pinned to it.
     let sound = !lock.is_guarded() || port == to;
     let old = now.guard_of(link.name).filter(|_| sound).map(|guard| guard.lock.macs()).unwrap_or_default();
+    let pinning = Pinning::default();
     let pinned = |mac: &MacAddr| old.contains(mac) || now.pinned.contains(&(name, *mac));
-    let add = lock.macs().iter().filter(|mac| !pinned(mac)).map(|mac| Step::AddFdb { port: name, mac: *mac });
+    let add = lock.macs().iter().filter(|mac| !pinned(mac)).map(|mac| Step::AddFdb { port: name, mac: *mac, pinning });
     let set = (port != to).then_some(Step::SetPort { port: name, from: port, to });
     let gone = old.iter().filter(|mac| !lock.macs().contains(mac));
-    let delete = gone.map(|mac| Step::DeleteFdb { port: name, mac: *mac });
+    let delete = gone.map(|mac| Step::DeleteFdb { port: name, mac: *mac, pinning });
     add.chain(set).chain(delete).collect()
 }
 

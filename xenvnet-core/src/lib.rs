@@ -79,9 +79,9 @@ pub use masquerade::Masquerade;
 pub use network::{Brouter, Network, NetworkRecord};
 pub use operation::Operation;
 pub use plan::{LinkSettings, Outcome, Plan, Step, Table};
-pub use snapshot::{BridgeState, Link, PortState, Snapshot, Sysctl};
+pub use snapshot::{BridgeState, Link, Pinning, PortState, Snapshot, Sysctl};
 pub use text::{parse_ip, parse_ip_network};
-pub use vif::{Attachment, Port, VIF_GROUP, VifId};
+pub use vif::{Attachment, Port, Presence, VIF_GROUP, VifId};
 
 /// The seam between the library and the kernel's sockets, for tests of what is built on it.
 #[cfg(feature = "testing")]

@@ -226,7 +226,7 @@ mod tests {
     use crate::antispoof::Antispoof;
     use crate::network::Brouter;
     use crate::snapshot::{Link, PortState, Sysctl};
-    use crate::{ErrorKind, Guard, MacAddr, VIF_GROUP};
+    use crate::{ErrorKind, Guard, MacAddr, Presence, VIF_GROUP};
     use proptest::prelude::*;
 
     fn name(name: &str) -> IfName {
@@ -399,9 +399,17 @@ mod tests {
         let attached = done(&bridged, &[Operation::AttachVif(attach("vif1.0", 2))]);
         let antispoof = done(&host(), &[Operation::StartNetwork("network-virtual antispoof=yes".parse().unwrap())]);
         let unlocked = Attachment::bridged(name("vif1.0"), name("xenbr0"), Lock::Unlocked);
+        let mut standby = attach("vif1.0", 2);
+        standby.presence = Presence::Standby;
         let mut blind = host();
         blind.sysctls.clear();
         let cases = [
+            (
+                &bridged,
+                Operation::AttachVif(standby),
+                ErrorKind::Unsupported,
+                "cannot attach vif1.0 to xenbr0: this version attaches guests that run here, not guests that are about to move here",
+            ),
             (
                 &blind,
                 Operation::StartNetwork("network-virtual".parse().unwrap()),

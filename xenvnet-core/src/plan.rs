@@ -6,7 +6,7 @@ use crate::ifname::IfName;
 use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
 use crate::network::NetworkRecord;
-use crate::snapshot::{BridgeState, Link, PortState, Sysctl};
+use crate::snapshot::{BridgeState, Link, Pinning, PortState, Sysctl};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -122,15 +122,39 @@ pub enum Step {
     /// Sets a link administratively down.
     Down { link: IfName },
     /// Makes an interface a port of a bridge, with these flags and these fixed addresses.
-    Enslave { port: IfName, bridge: IfName, state: PortState, macs: Vec<MacAddr> },
+    Enslave {
+        port: IfName,
+        bridge: IfName,
+        state: PortState,
+        macs: Vec<MacAddr>,
+        #[serde(default)]
+        pinning: Pinning,
+    },
     /// Takes a port off its bridge; its flags and fixed addresses go with it.
-    Release { port: IfName, bridge: IfName, state: PortState, macs: Vec<MacAddr> },
+    Release {
+        port: IfName,
+        bridge: IfName,
+        state: PortState,
+        macs: Vec<MacAddr>,
+        #[serde(default)]
+        pinning: Pinning,
+    },
     /// Changes the flags of a bridge port.
     SetPort { port: IfName, from: PortState, to: PortState },
     /// Pins a MAC address to a bridge port: static and sticky.
-    AddFdb { port: IfName, mac: MacAddr },
+    AddFdb {
+        port: IfName,
+        mac: MacAddr,
+        #[serde(default)]
+        pinning: Pinning,
+    },
     /// Takes a pinned MAC address off a bridge port.
-    DeleteFdb { port: IfName, mac: MacAddr },
+    DeleteFdb {
+        port: IfName,
+        mac: MacAddr,
+        #[serde(default)]
+        pinning: Pinning,
+    },
     /// Adds an address of dom0 to a link.
     AddAddress { link: IfName, address: IpNetwork },
     /// Removes an address of dom0 from a link.
@@ -184,11 +208,11 @@ impl Step {
             SetLink { link, from, to } => SetLink { link, from: to, to: from },
             Up { link } => Down { link },
             Down { link } => Up { link },
-            Enslave { port, bridge, state, macs } => Release { port, bridge, state, macs },
-            Release { port, bridge, state, macs } => Enslave { port, bridge, state, macs },
+            Enslave { port, bridge, state, macs, pinning } => Release { port, bridge, state, macs, pinning },
+            Release { port, bridge, state, macs, pinning } => Enslave { port, bridge, state, macs, pinning },
             SetPort { port, from, to } => SetPort { port, from: to, to: from },
-            AddFdb { port, mac } => DeleteFdb { port, mac },
-            DeleteFdb { port, mac } => AddFdb { port, mac },
+            AddFdb { port, mac, pinning } => DeleteFdb { port, mac, pinning },
+            DeleteFdb { port, mac, pinning } => AddFdb { port, mac, pinning },
             AddAddress { link, address } => DeleteAddress { link, address },
             DeleteAddress { link, address } => AddAddress { link, address },
             AddRoute { link, subnet } => DeleteRoute { link, subnet },
@@ -239,8 +263,8 @@ impl Step {
             Enslave { port, bridge, .. } => format!("enslave {port} to {bridge}"),
             Release { port, bridge, .. } => format!("release {port} from {bridge}"),
             SetPort { port, .. } => format!("set the bridge port flags of {port}"),
-            AddFdb { port, mac } => format!("pin {mac} to {port}"),
-            DeleteFdb { port, mac } => format!("unpin {mac} from {port}"),
+            AddFdb { port, mac, .. } => format!("pin {mac} to {port}"),
+            DeleteFdb { port, mac, .. } => format!("unpin {mac} from {port}"),
             AddAddress { link, address } => format!("add address {address} to {link}"),
             DeleteAddress { link, address } => format!("delete address {address} from {link}"),
             AddRoute { link, subnet } => format!("add the route to {subnet} over {link}"),
@@ -283,8 +307,8 @@ fn settings(from: &LinkSettings, to: &LinkSettings) -> String {
     .join(", ")
 }
 
-fn macs(macs: &[MacAddr]) -> String {
-    macs.iter().map(|mac| format!(", fdb {mac} static sticky")).collect()
+fn macs(macs: &[MacAddr], pinning: Pinning) -> String {
+    macs.iter().map(|mac| format!(", fdb {mac} {pinning}")).collect()
 }
 
 impl fmt::Display for Step {
@@ -302,13 +326,13 @@ impl fmt::Display for Step {
             SetLink { link, from, to } => write!(f, "~ {link}: {}", settings(from, to)),
             Up { link } => write!(f, "~ {link}: up"),
             Down { link } => write!(f, "~ {link}: down"),
-            Enslave { port, bridge, state, macs: fixed } => {
-                write!(f, "+ {port}: port of {bridge}, {state}{}", macs(fixed))
+            Enslave { port, bridge, state, macs: fixed, pinning } => {
+                write!(f, "+ {port}: port of {bridge}, {state}{}", macs(fixed, *pinning))
             }
             Release { port, bridge, .. } => write!(f, "- {port}: port of {bridge}"),
             SetPort { port, from, to } => write!(f, "~ {port}: {from} -> {to}"),
-            AddFdb { port, mac } => write!(f, "+ {port}: fdb {mac} static sticky"),
-            DeleteFdb { port, mac } => write!(f, "- {port}: fdb {mac} static sticky"),
+            AddFdb { port, mac, pinning } => write!(f, "+ {port}: fdb {mac} {pinning}"),
+            DeleteFdb { port, mac, pinning } => write!(f, "- {port}: fdb {mac} {pinning}"),
             AddAddress { link, address } => write!(f, "+ {link}: address {address}"),
             DeleteAddress { link, address } => write!(f, "- {link}: address {address}"),
             AddRoute { link, subnet } => write!(f, "+ {link}: route {subnet}"),

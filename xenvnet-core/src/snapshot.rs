@@ -72,6 +72,28 @@ impl Default for PortState {
     }
 }
 
+/// How a MAC address is held to a bridge port.
+///
+/// ```
+/// assert_eq!(xenvnet_core::Pinning::default().to_string(), "static sticky");
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pinning {
+    /// It never ages, and no port that sees the address takes it over: for a bridge of one host.
+    #[default]
+    StaticSticky,
+}
+
+impl fmt::Display for Pinning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Pinning::StaticSticky => "static sticky",
+        })
+    }
+}
+
 impl fmt::Display for PortState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = |on: bool| if on { "on" } else { "off" };
@@ -398,7 +420,7 @@ impl Snapshot {
             DeleteMasquerade { masquerade } => drop(self.masquerades.remove(&masquerade)),
             AddNetwork { record } => drop(self.networks.insert(record.network.bridge_name(), record)),
             DeleteNetwork { record } => drop(self.networks.remove(&record.network.bridge_name())),
-            DeleteFdb { port, mac } => drop(self.pinned.remove(&(port, mac))),
+            DeleteFdb { port, mac, .. } => drop(self.pinned.remove(&(port, mac))),
             AddFdb { .. } | Check { .. } => {}
         }
     }

@@ -530,7 +530,7 @@ fn pins(step: &Step, seen: &Snapshot) -> Vec<Pin> {
         Step::Enslave { port, bridge, macs, .. } => {
             macs.iter().map(|mac| Pin { mac: *mac, port: *port, bridge: *bridge }).collect()
         }
-        Step::AddFdb { port, mac } => {
+        Step::AddFdb { port, mac, .. } => {
             let bridge = seen.link(*port).and_then(|link| link.master);
             bridge.map(|bridge| Pin { mac: *mac, port: *port, bridge }).into_iter().collect()
         }

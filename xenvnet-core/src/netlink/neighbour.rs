@@ -3,6 +3,7 @@
 use super::attributes::Writer;
 use super::{CREATE, CREATE_NEW, Request};
 use crate::mac::MacAddr;
+use crate::snapshot::Pinning;
 use netlink_packet_route::neighbour::{
     NeighbourAttribute, NeighbourFlags, NeighbourHeader, NeighbourMessage, NeighbourState,
 };
@@ -14,14 +15,14 @@ const HEADER: usize = 12;
 const NUD_PERMANENT: u16 = 0x80;
 const NUD_NOARP: u16 = 0x40;
 
-fn message(port: u32, mac: MacAddr) -> NeighbourMessage {
+fn message(port: u32, mac: MacAddr, flags: NeighbourFlags) -> NeighbourMessage {
     let mut message = NeighbourMessage::default();
     message.header = NeighbourHeader {
         family: AddressFamily::Bridge,
         ifindex: port,
-        // Static: never ages. Sticky: not taken over by a port that sees the address.
+        // Static: it never ages.
         state: NeighbourState::Noarp,
-        flags: NeighbourFlags::Controller | NeighbourFlags::Sticky,
+        flags: NeighbourFlags::Controller | flags,
         ..NeighbourHeader::default()
     };
     message.attributes = vec![NeighbourAttribute::LinkLayerAddress(mac.octets().to_vec())];
@@ -30,13 +31,16 @@ fn message(port: u32, mac: MacAddr) -> NeighbourMessage {
 
 /// Refused with `EEXIST` where the address is known on any port, learned or pinned; unless it is to
 /// be taken over.
-pub(crate) fn pin(port: u32, mac: MacAddr, take_over: bool) -> Request {
+pub(crate) fn pin(port: u32, mac: MacAddr, pinning: Pinning, take_over: bool) -> Request {
     let flags = if take_over { CREATE | libc::NLM_F_REPLACE as u16 } else { CREATE_NEW };
-    Request::route(RouteNetlinkMessage::NewNeighbour(message(port, mac)), flags)
+    let sticky = match pinning {
+        Pinning::StaticSticky => NeighbourFlags::Sticky,
+    };
+    Request::route(RouteNetlinkMessage::NewNeighbour(message(port, mac, sticky)), flags)
 }
 
 pub(crate) fn unpin(port: u32, mac: MacAddr) -> Request {
-    Request::route(RouteNetlinkMessage::DelNeighbour(message(port, mac)), 0)
+    Request::route(RouteNetlinkMessage::DelNeighbour(message(port, mac, NeighbourFlags::empty())), 0)
 }
 
 /// Where a bridge thinks that an address is.

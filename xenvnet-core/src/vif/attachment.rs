@@ -55,6 +55,23 @@ impl std::fmt::Display for Port {
     }
 }
 
+/// Whether a guest's addresses are this host's to announce.
+///
+/// ```
+/// assert_eq!(xenvnet_core::Presence::default(), xenvnet_core::Presence::Announced);
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// The guest runs here.
+    #[default]
+    Announced,
+    /// The guest is about to move here and runs elsewhere yet. Refused as
+    /// [`ErrorKind::Unsupported`] by this version.
+    Standby,
+}
+
 /// A vif to be attached: named, sized, locked, enslaved and up, in the order that never leaves it
 /// up without its lock.
 ///
@@ -81,6 +98,13 @@ pub struct Attachment {
     pub lock: Lock,
     /// Where it leads.
     pub to: Port,
+    /// Whether its addresses are announced here already.
+    #[serde(default, skip_serializing_if = "is_announced")]
+    pub presence: Presence,
+}
+
+fn is_announced(presence: &Presence) -> bool {
+    *presence == Presence::Announced
 }
 
 impl Attachment {
@@ -93,7 +117,14 @@ impl Attachment {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn bridged(vif: IfName, bridge: IfName, lock: impl Into<Lock>) -> Attachment {
-        Attachment { vif, name: None, mtu: None, lock: lock.into(), to: Port::bridge(bridge) }
+        Attachment {
+            vif,
+            name: None,
+            mtu: None,
+            lock: lock.into(),
+            to: Port::bridge(bridge),
+            presence: Presence::Announced,
+        }
     }
 
     /// Reads attachments from JSON: one object, or a list of them.
@@ -178,6 +209,10 @@ impl Attachment {
     pub fn validate(&self) -> Result<()> {
         let what = || format!("attach {} to {}", self.vif, self.to);
         let refuse = |reason: String| Err(Error::cannot(ErrorKind::InvalidArgument, what(), reason));
+        if self.presence == Presence::Standby {
+            let why = "this version attaches guests that run here, not guests that are about to move here";
+            return Err(Error::cannot(ErrorKind::Unsupported, what(), why));
+        }
         self.lock.validate().map_err(|error| error.doing(what()))?;
         if let Some(mtu) = self.mtu
             && !(68..=65_535).contains(&mtu)
@@ -267,7 +302,9 @@ impl Attachment {
             (_, port) => guard::port_state(&self.lock, isolated, port.unwrap_or_default()),
         };
         match enslave {
-            Some(Step::Enslave { macs, .. }) => plan.extend([Step::Enslave { port: name, bridge, state, macs }]),
+            Some(Step::Enslave { macs, pinning, .. }) => {
+                plan.extend([Step::Enslave { port: name, bridge, state, macs, pinning }]);
+            }
             _ => plan.extend(self.steps_port(link, now, isolated)),
         }
         if !link.up || pause {

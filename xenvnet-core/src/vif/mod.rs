@@ -3,7 +3,7 @@
 mod attachment;
 
 pub(crate) use attachment::plan_detach;
-pub use attachment::{Attachment, Port};
+pub use attachment::{Attachment, Port, Presence};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
