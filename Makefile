@@ -124,7 +124,7 @@ clean: ## removes what was built
 
 # Debian's package for each program that a test compares with or is driven by.
 PACKAGE_OF := nft:nftables ip:iproute2 strace:strace ping:iputils-ping valgrind:valgrind clang:clang gcc:gcc \
-	$(PYTHON):python3-venv
+	g++:g++ pkg-config:pkg-config $(PYTHON):python3-venv
 
 .PHONY: packages
 packages:
