@@ -16,6 +16,9 @@ fn outside(dom0: &Dom0) -> FakeVif {
     ip("addr add 2001:db8:f::1/64 dev peth0 nodad");
     cable.address("192.0.2.2/24", "");
     cable.address("2001:db8:f::2/64", "");
+    // What the kernel adds when the carrier comes is to be there before anything is compared.
+    cable.wait_for_carrier();
+    while ip_json("link show dev peth0")[0]["operstate"] != "UP" || Dump::take() != Dump::take() {}
     cable
 }
 
