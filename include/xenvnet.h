@@ -99,13 +99,19 @@
 #define XENVNET_HAVE_UNMASQUERADE_SUBNET 1
 #define XENVNET_HAVE_ATTACH_VIF 1
 #define XENVNET_HAVE_DETACH_VIF 1
+#define XENVNET_HAVE_SET_DOM0 1
 #define XENVNET_HAVE_START_NETWORK 1
 #define XENVNET_HAVE_STOP_NETWORK 1
 
-/* And beyond the verbs: many vifs in one call, plans and their JSON, putting back, snapshots. */
+/* And beyond the verbs: many vifs in one call, vifs that dom0 routes to or does not track, plans and
+ * their JSON, putting back, finding what others changed and mending it, snapshots. */
 #define XENVNET_HAVE_ATTACH_VIFS 1
+#define XENVNET_HAVE_ATTACHMENT_ROUTED 1
+#define XENVNET_HAVE_ATTACHMENT_UNTRACKED 1
 #define XENVNET_HAVE_PLAN 1
 #define XENVNET_HAVE_UNDO 1
+#define XENVNET_HAVE_VERIFY 1
+#define XENVNET_HAVE_REPAIR 1
 #define XENVNET_HAVE_SNAPSHOT_JSON 1
 
 
@@ -185,6 +191,18 @@
 // Everything.
 #define XENVNET_LOG_TRACE 5
 
+// Nothing was found.
+#define XENVNET_SEVERITY_NONE 0
+
+// As it should be, but to be known.
+#define XENVNET_SEVERITY_NOTE 1
+
+// A guest is cut off, or something is left over.
+#define XENVNET_SEVERITY_FAULT 2
+
+// Something could get through that should not.
+#define XENVNET_SEVERITY_HOLE 3
+
 // A host, or one network namespace of it: sockets to the kernel, opened once and kept. Threads: any
 // number may use it at once, and their calls wait for each other; only xenvnet_free() must be
 // alone. After a fork() it serves both processes: with a state directory they share its sockets,
@@ -207,9 +225,17 @@ typedef struct xenvnet_bridge xenvnet_bridge;
 // number may read it at once.
 typedef struct xenvnet_error xenvnet_error;
 
+// One thing that is not as it was asked for, or is good to know. Belongs to its report. Threads:
+// never changes, so any number may read it at once.
+typedef struct xenvnet_finding xenvnet_finding;
+
 // What would be done: steps in order, each with its inverse, as plain data. Threads: never
 // changes, so any number may read it at once.
 typedef struct xenvnet_plan xenvnet_plan;
+
+// All that xenvnet_verify() found, and the plan that mends what can be mended. Threads: never
+// changes, so any number may read it at once.
+typedef struct xenvnet_report xenvnet_report;
 
 // A function of the program's that takes one line. `level` is one of XENVNET_LOG_x, `target` names
 // the part of the library that speaks; both texts are borrowed until it returns. `data` is what
@@ -286,7 +312,23 @@ int xenvnet_new_in(int netns, const char *state_dir, xenvnet **host, xenvnet_err
 void xenvnet_free(xenvnet *host);
 
 // Reads everything that this library knows of the host: bridges, ports, guests, locks, dropped
-// frames, routes, masquerading, networks; a JSON object.
+// frames, routes, masquerading, networks; a JSON object. Its keys:
+//
+//     links, addresses, routes   interfaces, and what leads to them
+//     tables                     our nf_tables tables: bridge, netdev, inet, dom0, untracked
+//     guards, ingress            locks by interface: in table bridge; and in table netdev, where
+//                                frames come in. A routed vif is in the second, a port whose
+//                                guest has an emulated card too is in both
+//     hooks                      interfaces whose frames visit table netdev
+//     dom0                       what guests reach on dom0, by interface, where it is not open
+//     untracked                  guests whose bridged packets dom0 does not track
+//     drops                      frames by vif, reason and table. A guest that is held in two
+//                                tables may be counted in each: add them up. The reasons: mac,
+//                                arp, ip4, ip6, dhcp, nd, ethertype, unguarded (not locked
+//                                under its name of now), dom0 (to dom0, and not let in)
+//     masquerades, networks, sysctls
+//
+// A key of a feature that is not used may be missing.
 //
 // `json`: owned, xenvnet_string_free().
 int xenvnet_snapshot_json(const xenvnet *host, char **json, xenvnet_error **error);
@@ -317,6 +359,22 @@ int xenvnet_apply(const xenvnet *host,
                   const xenvnet_plan *plan,
                   bool *changed,
                   xenvnet_error **error);
+
+// Whether the kernel still holds what was asked for: everything is read back and compared with
+// what the state directory remembers, or, where it remembers nothing, with what the locks say
+// themselves. Changes nothing.
+//
+// `report`: owned, xenvnet_report_free().
+int xenvnet_verify(const xenvnet *host, xenvnet_report **report, xenvnet_error **error);
+
+// Mends what xenvnet_verify() finds, as far as it can be mended, all or nothing. The report is of
+// what was found before; xenvnet_verify() tells what is left.
+//
+// `report`: owned, xenvnet_report_free().
+int xenvnet_repair(const xenvnet *host,
+                   xenvnet_report **report,
+                   bool *changed,
+                   xenvnet_error **error);
 
 // Puts back the last change that was made through this state directory, by whatever process,
 // whether it ran to its end or was cut off in the middle. Fails with XENVNET_ERROR_NOT_FOUND when
@@ -351,8 +409,8 @@ int xenvnet_enslave_vif(const xenvnet *host,
 // An interface is a port of no bridge.
 int xenvnet_release_vif(const xenvnet *host, const char *vif, bool *changed, xenvnet_error **error);
 
-// A guest's interface is held to what it may send. Fails with XENVNET_ERROR_UNSUPPORTED where it is
-// up and no port of a bridge: nothing would hold it there.
+// A guest's interface is held to what it may send: by its bridge or, where it is up and no port of
+// one, where its frames come in.
 int xenvnet_set_antispoof(const xenvnet *host,
                           const char *vif,
                           const xenvnet_antispoof *lock,
@@ -381,8 +439,8 @@ int xenvnet_unmasquerade_subnet(const xenvnet *host,
                                 bool *changed,
                                 xenvnet_error **error);
 
-// A vif is named, sized, locked, enslaved and up, in the order that never leaves it up without its
-// lock.
+// A vif is named, sized, locked, a port or routed, and up, in the order that never leaves it up
+// without its lock.
 int xenvnet_attach_vif(const xenvnet *host,
                        const xenvnet_attachment *attachment,
                        bool *changed,
@@ -396,13 +454,23 @@ int xenvnet_attach_vifs(const xenvnet *host,
                         bool *changed,
                         xenvnet_error **error);
 
-// A vif is down, off its bridge, its lock gone. It may have vanished already. Where it was renamed,
-// `vif` is the name it has now or the one that netback gave it.
+// A vif is down, off its bridge or its routes, its lock gone. It may have vanished already. Where
+// it was renamed, `vif` is the name it has now or the one that netback gave it.
 int xenvnet_detach_vif(const xenvnet *host, const char *vif, bool *changed, xenvnet_error **error);
 
+// The guests behind an interface, a bridge or a routed vif, reach this on dom0 itself, on any of
+// its addresses: "open", what dom0's own firewall lets in; "closed", nothing; or these services
+// alone, "services(dhcp,dns,icmp,ntp,ra,tcp:22,udp:53)". Answers to what dom0 began do arrive, and
+// what it forwards is another matter. The interface need not be there yet.
+int xenvnet_set_dom0(const xenvnet *host,
+                     const char *interface,
+                     const char *access,
+                     bool *changed,
+                     xenvnet_error **error);
+
 // A network runs. `line` is what xend-config.sxp has between the quotes of network-script:
-// "network-virtual bridgeip=10.98.98.1/24 brnet=10.98.98.0/24". Fails with
-// XENVNET_ERROR_UNSUPPORTED where forwarding cannot be read.
+// "network-virtual bridgeip=10.98.98.1/24 brnet=10.98.98.0/24"; beyond that dom0=ACCESS, as in
+// xenvnet_set_dom0(). Fails with XENVNET_ERROR_UNSUPPORTED where forwarding cannot be read.
 int xenvnet_start_network(const xenvnet *host,
                           const char *line,
                           bool *changed,
@@ -469,7 +537,8 @@ int xenvnet_antispoof_set_link_local(xenvnet_antispoof *lock, bool allowed, xenv
 void xenvnet_antispoof_free(xenvnet_antispoof *lock);
 
 // An attachment of a vif, by the name that netback gave it, to a bridge, with the lock that goes
-// with it: there is no form without one. The lock is copied.
+// with it: there is no form without one. The lock is copied. "vif1.0-emu", the emulated card of an
+// HVM guest, and "vif1.0" on one bridge are one card with one lock.
 //
 // `attachment`: owned, xenvnet_attachment_free().
 int xenvnet_attachment_new(const char *vif,
@@ -478,18 +547,56 @@ int xenvnet_attachment_new(const char *vif,
                            xenvnet_attachment **attachment,
                            xenvnet_error **error);
 
+// An attachment of a vif to no bridge: dom0 routes to it, by default the addresses and prefixes of
+// its lock. With xenvnet_masquerade_subnet() for these, the guest is behind NAT. The lock is
+// copied.
+//
+// `attachment`: owned, xenvnet_attachment_free().
+int xenvnet_attachment_new_routed(const char *vif,
+                                  const xenvnet_antispoof *lock,
+                                  xenvnet_attachment **attachment,
+                                  xenvnet_error **error);
+
 // Renamed on the way (vifname= in a guest's configuration).
 int xenvnet_attachment_set_name(xenvnet_attachment *attachment,
                                 const char *name,
                                 xenvnet_error **error);
 
-// With this MTU in bytes, 68 to 65535; else it is that of the bridge.
+// With this MTU in bytes, 68 to 65535; else it is that of the bridge, and a routed vif keeps its
+// own.
 int xenvnet_attachment_set_mtu(xenvnet_attachment *attachment, uint32_t mtu, xenvnet_error **error);
 
-// Cut off from the other isolated ports of the bridge, or not.
+// Cut off from the other isolated ports of the bridge, or not. Fails with
+// XENVNET_ERROR_INVALID_ARGUMENT for a routed one.
 int xenvnet_attachment_set_isolated(xenvnet_attachment *attachment,
                                     bool isolated,
                                     xenvnet_error **error);
+
+// With its bridged packets kept out of dom0's table of connections (NOTRACK), or not: for hosts
+// where net.bridge.bridge-nf-call-iptables is on. Fails with XENVNET_ERROR_INVALID_ARGUMENT for a
+// routed one.
+int xenvnet_attachment_set_untracked(xenvnet_attachment *attachment,
+                                     bool untracked,
+                                     xenvnet_error **error);
+
+// With one more address of dom0's on the interface, the guest's gateway: "10.98.98.1", without a
+// subnet. Fails with XENVNET_ERROR_INVALID_ARGUMENT for a bridged one.
+int xenvnet_attachment_add_gateway(xenvnet_attachment *attachment,
+                                   const char *address,
+                                   xenvnet_error **error);
+
+// With one more address ("10.98.98.2") or prefix ("10.98.99.0/28") routed to it; with the first of
+// them, those of its lock no longer are by themselves. Fails with XENVNET_ERROR_INVALID_ARGUMENT
+// for a bridged one.
+int xenvnet_attachment_add_route(xenvnet_attachment *attachment,
+                                 const char *net,
+                                 xenvnet_error **error);
+
+// With what it reaches on dom0 itself, as in xenvnet_set_dom0(); "open" unless said. Fails with
+// XENVNET_ERROR_INVALID_ARGUMENT for a bridged one: that is a matter of its bridge.
+int xenvnet_attachment_set_dom0(xenvnet_attachment *attachment,
+                                const char *access,
+                                xenvnet_error **error);
 
 // Frees an attachment's description; what was attached stays. NULL is allowed.
 void xenvnet_attachment_free(xenvnet_attachment *attachment);
@@ -520,6 +627,81 @@ int xenvnet_plan_inverse(const xenvnet_plan *plan, xenvnet_plan **inverse, xenvn
 
 // Frees a plan; what was applied stays. NULL is allowed.
 void xenvnet_plan_free(xenvnet_plan *plan);
+
+// Whether there is nothing worse than a note; false for NULL.
+bool xenvnet_report_is_sound(const xenvnet_report *report);
+
+// The severity of the worst finding, one of XENVNET_SEVERITY_x; XENVNET_SEVERITY_NONE without a
+// finding, and for NULL.
+int xenvnet_report_worst(const xenvnet_report *report);
+
+// The number of findings: 0 when all is as it was asked for, and for NULL.
+size_t xenvnet_report_length(const xenvnet_report *report);
+
+// One finding, counted from 0.
+//
+// Returns: borrowed until the report is freed; NULL where there is none of that number, and for
+// NULL.
+const xenvnet_finding *xenvnet_report_finding(const xenvnet_report *report, size_t index);
+
+// The report for people: two lines a finding, its severity and sentence, and its remedy. Empty
+// when there is none.
+//
+// `text`: owned, xenvnet_string_free().
+int xenvnet_report_text(const xenvnet_report *report, char **text, xenvnet_error **error);
+
+// The report as data: a JSON object with the arrays "findings", each finding an object with its
+// kind as "finding" and what it is about, and "repair", the plan that mends them:
+//
+//     {"findings": [{"finding": "renamed", "vif": "web", "was": "vif1.0"}], "repair": [...]}
+//
+// `json`: owned, xenvnet_string_free().
+int xenvnet_report_to_json(const xenvnet_report *report, char **json, xenvnet_error **error);
+
+// The plan that mends what can be mended, as xenvnet_repair() would carry it out: empty when there
+// is nothing.
+//
+// `plan`: owned, xenvnet_plan_free().
+int xenvnet_report_plan(const xenvnet_report *report, xenvnet_plan **plan, xenvnet_error **error);
+
+// Frees a report, and its findings with it. NULL is allowed.
+void xenvnet_report_free(xenvnet_report *report);
+
+// The name of a severity: "hole" for XENVNET_SEVERITY_HOLE.
+//
+// Returns: static; NULL for a number that is no severity of this version.
+const char *xenvnet_severity_name(int severity);
+
+// What it is, in a word for programs; expect new ones. The same words as in Rust, in Python and in
+// JSON:
+//
+//     table_missing, table_dormant, table_altered, old_layout    our nf_tables tables
+//     not_locked, lock_differs, unguarded, leftover, renamed     locks
+//     not_in_group, port_flags, not_pinned, released, port_shut, not_at_ingress, unknown_port,
+//     pair, no_port_lock                                         interfaces and ports
+//     dom0_differs, tracked, not_masqueraded, network_forgotten, forward_drop
+//                                                                packets and networks
+//     cut_off                                                    a change that did not end
+//
+// Returns: borrowed until the report is freed; NULL for NULL.
+const char *xenvnet_finding_kind(const xenvnet_finding *finding);
+
+// How much it matters: one of XENVNET_SEVERITY_x, greater ones matter more; XENVNET_SEVERITY_NONE
+// for NULL.
+int xenvnet_finding_severity(const xenvnet_finding *finding);
+
+// One sentence: "web was vif1.0 when it was locked: its lock stands under the old name".
+//
+// Returns: borrowed until the report is freed; NULL for NULL.
+const char *xenvnet_finding_sentence(const xenvnet_finding *finding);
+
+// One line on what to do about it.
+//
+// Returns: borrowed until the report is freed; NULL for NULL.
+const char *xenvnet_finding_remedy(const xenvnet_finding *finding);
+
+// Whether xenvnet_repair() mends it; false for NULL.
+bool xenvnet_finding_is_repairable(const xenvnet_finding *finding);
 
 // Makes a locally administered MAC address from an IPv4 or IPv6 address: the same one for the same
 // address, always, on every host and in every version of this library. `prefix` is its first two

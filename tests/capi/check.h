@@ -50,6 +50,8 @@ static void check_works(int rc, xenvnet_error **error, const char *what, const c
 }
 
 #define FAILS(code, text, call) check_fails((code), (call), &error, (text), #call, __FILE__, __LINE__)
+/* The call gets NULL for this argument, and says so. */
+#define IS_NULL(argument, call) FAILS(XENVNET_ERROR_NULL, "the argument " argument " is NULL", call)
 #define WORKS(call) check_works((call), &error, #call, __FILE__, __LINE__)
 
 static int report(void)

@@ -3,61 +3,14 @@
  * What needs a kernel: every verb on a real host, looked at from outside with ip(8) and nft(8).
  * network STATE-DIR, in a network namespace of its own, with CAP_NET_ADMIN there.
  */
-#define _GNU_SOURCE
-#include "check.h"
+#include "kernel.h"
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <pthread.h>
-#include <sched.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define MAC1 "00:16:3e:00:00:01"
 #define MAC2 "00:16:3e:00:00:02"
-
-static xenvnet *host;
-static xenvnet_error *error;
-
-/* What an administrator would type; whether it succeeds. */
-static bool shell(const char *command)
-{
-    fflush(NULL);
-    return system(command) == 0;
-}
-
-/* The number in a file under /proc/sys, which follows the namespace of the thread. */
-static int sysctl(const char *path)
-{
-    FILE *file = fopen(path, "r");
-    int value = -1;
-
-    if (!file || fscanf(file, "%d", &value) != 1)
-        value = -1;
-    if (file)
-        fclose(file);
-    return value;
-}
-
-/* The call works and had to change something; the same again works and had not. */
-#define CHANGES(call_with_changed)                 \
-    do {                                           \
-        bool changed = false;                      \
-        WORKS(call_with_changed);                  \
-        CHECK(changed && #call_with_changed);      \
-        WORKS(call_with_changed);                  \
-        CHECK(!changed && "again " #call_with_changed); \
-    } while (0)
-
-static xenvnet_antispoof *lock_of(const char *mac, const char *ip)
-{
-    xenvnet_antispoof *lock = NULL;
-
-    WORKS(xenvnet_antispoof_new(mac, &lock, &error));
-    WORKS(xenvnet_antispoof_add_ip(lock, ip, &error));
-    return lock;
-}
 
 static void bridges(void)
 {
@@ -285,7 +238,6 @@ static void arguments(void)
     xenvnet_plan *plan = NULL;
     bool changed = true;
 
-#define IS_NULL(argument, call) FAILS(XENVNET_ERROR_NULL, "the argument " argument " is NULL", call)
     IS_NULL("json", xenvnet_snapshot_json(host, NULL, &error));
     IS_NULL("operations_json", xenvnet_plan_json(host, NULL, &plan, &error));
     IS_NULL("plan", xenvnet_plan_json(host, "[]", NULL, &error));
@@ -303,6 +255,10 @@ static void arguments(void)
     IS_NULL("subnet", xenvnet_unmasquerade_subnet(host, NULL, NULL, &changed, &error));
     IS_NULL("attachment", xenvnet_attach_vif(host, NULL, &changed, &error));
     IS_NULL("vif", xenvnet_detach_vif(host, NULL, &changed, &error));
+    IS_NULL("interface", xenvnet_set_dom0(host, NULL, "open", &changed, &error));
+    IS_NULL("access", xenvnet_set_dom0(host, "vif1.0", NULL, &changed, &error));
+    IS_NULL("report", xenvnet_verify(host, NULL, &error));
+    IS_NULL("report", xenvnet_repair(host, NULL, &changed, &error));
     IS_NULL("line", xenvnet_start_network(host, NULL, &changed, &error));
     IS_NULL("line", xenvnet_stop_network(host, NULL, &changed, &error));
     FAILS(XENVNET_ERROR_UTF8, "the argument vif", xenvnet_release_vif(host, "vif\xff", &changed, &error));
@@ -340,19 +296,6 @@ static void threads(void)
     CHECK(!shell("ip link show | grep -q thread"));
 }
 
-/* Runs in a child, which keeps nothing: whether the function says true there. */
-static bool in_child(bool (*function)(void))
-{
-    int status = -1;
-    pid_t pid;
-
-    fflush(NULL);
-    pid = fork();
-    if (pid == 0)
-        _exit(function() ? 0 : 1);
-    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
-}
-
 /* The handle that a child inherits is of use to it, and its answers are its own. */
 static bool inherited_handle_works(void)
 {
@@ -388,26 +331,14 @@ static bool powerless_is_refused(void)
 /* A host in a namespace that no thread of this program is in. */
 static void elsewhere(const char *state_dir)
 {
-    int ready[2], done[2], netns;
-    char path[64], command[128], byte = 0;
+    struct namespace place = open_namespace();
+    char path[64], command[128];
     xenvnet *there = NULL;
     xenvnet_bridge *bridge = NULL;
     bool changed = false;
-    pid_t pid;
+    int netns;
 
-    CHECK(pipe(ready) == 0 && pipe(done) == 0);
-    fflush(NULL);
-    pid = fork();
-    if (pid == 0) {
-        close(done[1]);
-        if (unshare(CLONE_NEWNET) != 0 || write(ready[1], &byte, 1) != 1)
-            _exit(1);
-        _exit(read(done[0], &byte, 1) == 0 ? 0 : 1);
-    }
-    close(ready[1]);
-    close(done[0]);
-    CHECK(read(ready[0], &byte, 1) == 1);
-    snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
+    snprintf(path, sizeof path, "/proc/%d/ns/net", (int)place.pid);
     netns = open(path, O_RDONLY | O_CLOEXEC);
     CHECK(netns >= 0);
 
@@ -416,16 +347,15 @@ static void elsewhere(const char *state_dir)
     WORKS(xenvnet_bridge_new("elsewhere", &bridge, &error));
     WORKS(xenvnet_create_bridge(there, bridge, &changed, &error));
     CHECK(changed);
-    snprintf(command, sizeof command, "nsenter --target %d --net ip link show dev elsewhere >/dev/null", (int)pid);
+    snprintf(command, sizeof command, "nsenter --target %d --net ip link show dev elsewhere >/dev/null",
+             (int)place.pid);
     CHECK(shell(command));
     CHECK(!shell("ip link show dev elsewhere 2>/dev/null"));
     WORKS(xenvnet_delete_bridge(there, "elsewhere", NULL, &error));
 
     xenvnet_bridge_free(bridge);
     xenvnet_free(there);
-    close(done[1]);
-    close(ready[0]);
-    waitpid(pid, NULL, 0);
+    close_namespace(place);
 }
 
 int main(int argc, char **argv)

@@ -142,7 +142,7 @@ for cc in ${CC:-cc gcc clang}; do
     seen="${seen:-} $real"
     compilers=$((compilers + 1))
 
-    for program in values network; do
+    for program in values arguments network guests; do
         # shellcheck disable=SC2086 # a list of options
         check "$cc compiles $program.c" "$cc" $c99 -I"$root/include" "$here/$program.c" -o "$work/$program-$compilers" \
             -L"$work/lib" -lxenvnet -pthread
@@ -154,9 +154,12 @@ for cc in ${CC:-cc gcc clang}; do
         "$root/include/xenvnet.h"
 
     count "values.c by $cc" "$work/values-$compilers" "$root/tests/data/mac-from-ip.txt"
+    count "arguments.c by $cc" "$work/arguments-$compilers"
     if [ -n "$namespaces" ]; then
-        mkdir "$work/state-$compilers"
-        count "network.c by $cc" apart "$work/network-$compilers" "$work/state-$compilers"
+        for program in network guests; do
+            mkdir "$work/state-$program-$compilers"
+            count "$program.c by $cc" apart "$work/$program-$compilers" "$work/state-$program-$compilers"
+        done
         check "the program in the header works by $cc" manual_works "$work/manual-$compilers"
     fi
 done
@@ -193,10 +196,14 @@ if command -v valgrind >/dev/null; then
     [ "$profile" = dev ] || grind="$grind --undef-value-errors=no"
     # shellcheck disable=SC2086
     count "values.c under valgrind" $grind "$work/values-1" "$root/tests/data/mac-from-ip.txt"
+    # shellcheck disable=SC2086
+    count "arguments.c under valgrind" $grind "$work/arguments-1"
     if [ -n "$namespaces" ]; then
-        mkdir "$work/state-grind"
-        # shellcheck disable=SC2086
-        count "network.c under valgrind" apart $grind "$work/network-1" "$work/state-grind"
+        for program in network guests; do
+            mkdir "$work/state-$program-grind"
+            # shellcheck disable=SC2086
+            count "$program.c under valgrind" apart $grind "$work/$program-1" "$work/state-$program-grind"
+        done
     fi
 else
     lacks valgrind
@@ -206,7 +213,7 @@ if [ -z "$namespaces" ]; then
     if [ -n "${XENVNET_REQUIRE_KERNEL:-}" ]; then
         check "a network namespace can be had" apart true
     else
-        echo "skipped network.c: no network namespace can be had here"
+        echo "skipped network.c and guests.c: no network namespace can be had here"
     fi
 fi
 

@@ -4,7 +4,6 @@
  * values MAC-VECTORS: the file tests/data/mac-from-ip.txt.
  */
 #include "check.h"
-#include <stdlib.h>
 
 #ifdef XENVNET_TEST_PANIC
 /* In debug builds of the library alone, and in no header. */
@@ -27,6 +26,12 @@ static void codes(void)
     CHECK(!strcmp(xenvnet_code_name(XENVNET_ERROR_PANIC), "panic"));
     CHECK(xenvnet_code_name(99) == NULL);
     CHECK(xenvnet_code_name(-1) == NULL);
+
+    CHECK(!strcmp(xenvnet_severity_name(XENVNET_SEVERITY_NONE), "none"));
+    CHECK(!strcmp(xenvnet_severity_name(XENVNET_SEVERITY_HOLE), "hole"));
+    CHECK(xenvnet_severity_name(XENVNET_SEVERITY_HOLE + 1) == NULL);
+    CHECK(xenvnet_severity_name(-1) == NULL);
+    CHECK(XENVNET_SEVERITY_NOTE < XENVNET_SEVERITY_FAULT && XENVNET_SEVERITY_FAULT < XENVNET_SEVERITY_HOLE);
 }
 
 static void mac_vectors(const char *path)
@@ -112,139 +117,6 @@ static void errors(void)
     }
 }
 
-static void nulls(void)
-{
-    xenvnet_error *error = NULL;
-    xenvnet_bridge *bridge = NULL;
-    xenvnet_antispoof *lock = NULL;
-    xenvnet_attachment *attachment = NULL;
-    xenvnet_plan *plan = NULL;
-    char *text = NULL;
-    bool changed = true;
-
-    xenvnet_free(NULL);
-    xenvnet_error_free(NULL);
-    xenvnet_string_free(NULL);
-    xenvnet_bridge_free(NULL);
-    xenvnet_antispoof_free(NULL);
-    xenvnet_attachment_free(NULL);
-    xenvnet_plan_free(NULL);
-    CHECK(xenvnet_plan_length(NULL) == 0);
-
-#define IS_NULL(argument, call) FAILS(XENVNET_ERROR_NULL, "the argument " argument " is NULL", call)
-    IS_NULL("host", xenvnet_new(NULL, &error));
-    IS_NULL("host", xenvnet_new_in(-1, NULL, NULL, &error));
-    IS_NULL("logger", xenvnet_set_logger(XENVNET_LOG_INFO, NULL, NULL, &error));
-    IS_NULL("ip", xenvnet_mac_from_ip(NULL, NULL, &text, &error));
-    IS_NULL("mac", xenvnet_mac_from_ip("10.0.0.1", NULL, NULL, &error));
-    IS_NULL("mac", xenvnet_mac_random_xen(NULL, &error));
-
-    IS_NULL("name", xenvnet_bridge_new(NULL, &bridge, &error));
-    IS_NULL("bridge", xenvnet_bridge_new("xenbr0", NULL, &error));
-    IS_NULL("bridge", xenvnet_bridge_set_mac(NULL, "00:16:3e:00:00:01", &error));
-    IS_NULL("bridge", xenvnet_bridge_set_mtu(NULL, 1500, &error));
-    IS_NULL("bridge", xenvnet_bridge_set_stp(NULL, true, &error));
-    IS_NULL("bridge", xenvnet_bridge_add_address(NULL, "10.0.0.1/24", &error));
-    WORKS(xenvnet_bridge_new("xenbr0", &bridge, &error));
-    IS_NULL("mac", xenvnet_bridge_set_mac(bridge, NULL, &error));
-    IS_NULL("address", xenvnet_bridge_add_address(bridge, NULL, &error));
-
-    IS_NULL("mac", xenvnet_antispoof_new(NULL, &lock, &error));
-    IS_NULL("lock", xenvnet_antispoof_new("00:16:3e:00:00:01", NULL, &error));
-    IS_NULL("lock", xenvnet_antispoof_new_disabled(NULL, &error));
-    IS_NULL("lock", xenvnet_antispoof_new_unlocked(NULL, &error));
-    IS_NULL("lock", xenvnet_antispoof_add_mac(NULL, "00:16:3e:00:00:01", &error));
-    IS_NULL("lock", xenvnet_antispoof_add_ip(NULL, "10.0.0.1", &error));
-    IS_NULL("lock", xenvnet_antispoof_set_dhcp_client(NULL, true, &error));
-    IS_NULL("lock", xenvnet_antispoof_set_link_local(NULL, true, &error));
-    WORKS(xenvnet_antispoof_new("00:16:3e:00:00:01", &lock, &error));
-    IS_NULL("mac", xenvnet_antispoof_add_mac(lock, NULL, &error));
-    IS_NULL("ip", xenvnet_antispoof_add_ip(lock, NULL, &error));
-
-    IS_NULL("vif", xenvnet_attachment_new(NULL, "xenbr0", lock, &attachment, &error));
-    IS_NULL("bridge", xenvnet_attachment_new("vif1.0", NULL, lock, &attachment, &error));
-    IS_NULL("lock", xenvnet_attachment_new("vif1.0", "xenbr0", NULL, &attachment, &error));
-    IS_NULL("attachment", xenvnet_attachment_new("vif1.0", "xenbr0", lock, NULL, &error));
-    IS_NULL("attachment", xenvnet_attachment_set_name(NULL, "web", &error));
-    IS_NULL("attachment", xenvnet_attachment_set_mtu(NULL, 1500, &error));
-    IS_NULL("attachment", xenvnet_attachment_set_isolated(NULL, true, &error));
-    WORKS(xenvnet_attachment_new("vif1.0", "xenbr0", lock, &attachment, &error));
-    IS_NULL("name", xenvnet_attachment_set_name(attachment, NULL, &error));
-
-    IS_NULL("json", xenvnet_plan_from_json(NULL, &plan, &error));
-    IS_NULL("plan", xenvnet_plan_from_json("[]", NULL, &error));
-    IS_NULL("plan", xenvnet_plan_text(NULL, &text, &error));
-    IS_NULL("plan", xenvnet_plan_to_json(NULL, &text, &error));
-    IS_NULL("plan", xenvnet_plan_inverse(NULL, &plan, &error));
-    WORKS(xenvnet_plan_from_json("[]", &plan, &error));
-    CHECK(xenvnet_plan_length(plan) == 0);
-    IS_NULL("text", xenvnet_plan_text(plan, NULL, &error));
-    IS_NULL("json", xenvnet_plan_to_json(plan, NULL, &error));
-    IS_NULL("inverse", xenvnet_plan_inverse(plan, NULL, &error));
-
-    IS_NULL("host", xenvnet_snapshot_json(NULL, &text, &error));
-    IS_NULL("host", xenvnet_plan_json(NULL, "[]", &plan, &error));
-    IS_NULL("host", xenvnet_run_json(NULL, "[]", &changed, &error));
-    IS_NULL("host", xenvnet_apply(NULL, plan, &changed, &error));
-    IS_NULL("host", xenvnet_undo(NULL, &changed, &error));
-    IS_NULL("host", xenvnet_plan_undo(NULL, &plan, &error));
-    IS_NULL("host", xenvnet_create_bridge(NULL, bridge, &changed, &error));
-    IS_NULL("host", xenvnet_delete_bridge(NULL, "xenbr0", &changed, &error));
-    IS_NULL("host", xenvnet_enslave_vif(NULL, "vif1.0", "xenbr0", &changed, &error));
-    IS_NULL("host", xenvnet_release_vif(NULL, "vif1.0", &changed, &error));
-    IS_NULL("host", xenvnet_set_antispoof(NULL, "vif1.0", lock, &changed, &error));
-    IS_NULL("host", xenvnet_clear_antispoof(NULL, "vif1.0", &changed, &error));
-    IS_NULL("host", xenvnet_masquerade_subnet(NULL, "10.0.0.0/24", NULL, &changed, &error));
-    IS_NULL("host", xenvnet_unmasquerade_subnet(NULL, "10.0.0.0/24", NULL, &changed, &error));
-    IS_NULL("host", xenvnet_attach_vif(NULL, attachment, &changed, &error));
-    IS_NULL("host", xenvnet_attach_vifs(NULL, NULL, 0, &changed, &error));
-    IS_NULL("host", xenvnet_detach_vif(NULL, "vif1.0", &changed, &error));
-    IS_NULL("host", xenvnet_start_network(NULL, "network-virtual", &changed, &error));
-    IS_NULL("host", xenvnet_stop_network(NULL, "network-virtual", &changed, &error));
-    CHECK(changed);
-    CHECK(text == NULL);
-
-    xenvnet_plan_free(plan);
-    xenvnet_attachment_free(attachment);
-    xenvnet_antispoof_free(lock);
-    xenvnet_bridge_free(bridge);
-}
-
-static void texts(void)
-{
-    xenvnet_error *error = NULL;
-    xenvnet_bridge *bridge = NULL;
-    xenvnet_plan *plan = NULL;
-    char *mac = NULL, *overlong = malloc(1 << 20);
-
-    CHECK(overlong != NULL);
-    if (!overlong)
-        return;
-    memset(overlong, 'x', (1 << 20) - 1);
-    overlong[(1 << 20) - 1] = '\0';
-
-    CHECK(xenvnet_bridge_new("xen\xff", &bridge, &error) == XENVNET_ERROR_UTF8);
-    CHECK(xenvnet_error_offset(error) == 3);
-    FAILS(XENVNET_ERROR_UTF8, "the argument name is not UTF-8 at byte 3", xenvnet_error_kind(error));
-    FAILS(XENVNET_ERROR_UTF8, "the argument ip", xenvnet_mac_from_ip("\xc3", NULL, &mac, &error));
-    FAILS(XENVNET_ERROR_UTF8, "the argument prefix", xenvnet_mac_from_ip("10.0.0.1", "\x80", &mac, &error));
-    FAILS(XENVNET_ERROR_UTF8, "the argument json", xenvnet_plan_from_json("[\xed\xa0\x80]", &plan, &error));
-
-    FAILS(XENVNET_ERROR_PARSE, "is empty", xenvnet_bridge_new("", &bridge, &error));
-    FAILS(XENVNET_ERROR_PARSE, "is 16 bytes, the kernel's limit is 15",
-          xenvnet_bridge_new("abcdefghijklmnop", &bridge, &error));
-    FAILS(XENVNET_ERROR_PARSE, "is 1048575 bytes", xenvnet_bridge_new(overlong, &bridge, &error));
-    FAILS(XENVNET_ERROR_PARSE, "no IP address", xenvnet_mac_from_ip(overlong, NULL, &mac, &error));
-    FAILS(XENVNET_ERROR_PARSE, "plan:", xenvnet_plan_from_json(overlong, &plan, &error));
-    CHECK(bridge == NULL && mac == NULL && plan == NULL);
-
-    WORKS(xenvnet_bridge_new("br\xc3\xa9", &bridge, &error));
-    FAILS(XENVNET_ERROR_PARSE, "MAC address", xenvnet_bridge_set_mac(bridge, "00:16:3e", &error));
-    FAILS(XENVNET_ERROR_PARSE, "\"10.0.0.1/33\" is no", xenvnet_bridge_add_address(bridge, "10.0.0.1/33", &error));
-    xenvnet_bridge_free(bridge);
-    free(overlong);
-}
-
 static void locks(void)
 {
     xenvnet_error *error = NULL;
@@ -268,6 +140,51 @@ static void locks(void)
     FAILS(XENVNET_ERROR_INVALID_ARGUMENT, "a MAC address",
           xenvnet_antispoof_add_mac(lock, "00:16:3e:00:00:01", &error));
     xenvnet_antispoof_free(lock);
+}
+
+/* What belongs to bridged vifs alone, or to routed ones, is refused for the others. */
+static void attachments(void)
+{
+    xenvnet_error *error = NULL;
+    xenvnet_antispoof *lock = NULL;
+    xenvnet_attachment *bridged = NULL, *routed = NULL;
+
+    WORKS(xenvnet_antispoof_new("00:16:3e:00:00:01", &lock, &error));
+    WORKS(xenvnet_attachment_new("vif1.0", "xenbr0", lock, &bridged, &error));
+    WORKS(xenvnet_attachment_new_routed("vif1.0", lock, &routed, &error));
+    xenvnet_antispoof_free(lock);
+
+    WORKS(xenvnet_attachment_set_isolated(bridged, true, &error));
+    WORKS(xenvnet_attachment_set_untracked(bridged, true, &error));
+    FAILS(XENVNET_ERROR_INVALID_ARGUMENT, "cannot give a gateway to vif1.0: it is to be a port of xenbr0",
+          xenvnet_attachment_add_gateway(bridged, "10.0.0.1", &error));
+    FAILS(XENVNET_ERROR_INVALID_ARGUMENT, "cannot route to vif1.0: ",
+          xenvnet_attachment_add_route(bridged, "10.0.0.2", &error));
+    CHECK(xenvnet_attachment_set_dom0(bridged, "closed", &error) == XENVNET_ERROR_INVALID_ARGUMENT);
+    CHECK(xenvnet_error_advice(error) && strstr(xenvnet_error_advice(error), "xenvnet_set_dom0()"));
+    xenvnet_error_free(error);
+    error = NULL;
+
+    WORKS(xenvnet_attachment_add_gateway(routed, "10.0.0.1", &error));
+    WORKS(xenvnet_attachment_add_gateway(routed, "fe80::1", &error));
+    WORKS(xenvnet_attachment_add_route(routed, "10.0.0.2", &error));
+    WORKS(xenvnet_attachment_add_route(routed, "2001:db8:8::/64", &error));
+    WORKS(xenvnet_attachment_set_dom0(routed, "services(dns,tcp:22)", &error));
+    FAILS(XENVNET_ERROR_INVALID_ARGUMENT, "cannot isolate vif1.0: it is no port of a bridge",
+          xenvnet_attachment_set_isolated(routed, true, &error));
+    FAILS(XENVNET_ERROR_INVALID_ARGUMENT, "cannot untrack vif1.0: ",
+          xenvnet_attachment_set_untracked(routed, true, &error));
+
+    FAILS(XENVNET_ERROR_PARSE, "\"10.0.0.1/24\" is no IP address",
+          xenvnet_attachment_add_gateway(routed, "10.0.0.1/24", &error));
+    FAILS(XENVNET_ERROR_PARSE, "\"10.0.0.0/33\" is no", xenvnet_attachment_add_route(routed, "10.0.0.0/33", &error));
+    FAILS(XENVNET_ERROR_PARSE, "\"shut\" is no setting for dom0", xenvnet_attachment_set_dom0(routed, "shut", &error));
+    CHECK(xenvnet_attachment_set_dom0(routed, "services(dns,dhc)", &error) == XENVNET_ERROR_PARSE);
+    CHECK(xenvnet_error_offset(error) == 13);
+    CHECK(xenvnet_error_advice(error) && strstr(xenvnet_error_advice(error), "did you mean dhcp?"));
+    xenvnet_error_free(error);
+    xenvnet_attachment_free(bridged);
+    xenvnet_attachment_free(routed);
 }
 
 static void plans(void)
@@ -356,9 +273,8 @@ int main(int argc, char **argv)
     mac_vectors(argv[1]);
     macs();
     errors();
-    nulls();
-    texts();
     locks();
+    attachments();
     plans();
     logging_and_panics();
     return report();

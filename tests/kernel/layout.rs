@@ -3,35 +3,72 @@
 use crate::matrix::{OWN, lock};
 use crate::proof::{bridge_by_ip, name};
 use serde_json::Value;
-use std::path::Path;
-use xenvnet_core::{Attachment, Masquerade};
-use xenvnet_tests::{Dom0, nft_json};
+use std::path::{Path, PathBuf};
+use xenvnet_core::{Antispoof, Attachment, Dom0 as Access, Masquerade, Operation};
+use xenvnet_tests::{Dom0, nft, nft_json, nft_ruleset};
 
-/// With one guest and one masqueraded subnet in them, the tables are those in `data/`. A layout
-/// that was published never changes under its number; one that was not yet is written anew with
-/// `XENVNET_WRITE_LAYOUT=1`.
+/// Where layouts are published.
+pub(crate) fn published(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file)
+}
+
+/// With a guest of each kind, a shielded bridge and a masqueraded subnet in them, the tables are
+/// those in `data/`. A layout that was published never changes under its number; one that was not
+/// yet is written anew with `XENVNET_WRITE_LAYOUT=1`.
 #[test]
 fn the_tables_are_those_that_were_published() {
     let Some(dom0) = Dom0::enter() else { return };
     bridge_by_ip("xenbr0");
-    let guest = dom0.guest("vif1.0", &OWN.to_string());
-    let attachment = Attachment::bridged(guest.name, name("xenbr0"), lock().dhcp_client(true));
-    dom0.host.attach_vif(&attachment).unwrap();
+    let bridged = dom0.guest("vif1.0", &OWN.to_string());
+    let routed = dom0.guest("vif2.0", "00:16:3e:00:00:02");
+    let attachment = Attachment::bridged(bridged.name, name("xenbr0"), lock().dhcp_client(true));
+    dom0.host.attach_vif(&attachment.untracked(true)).unwrap();
+    let own = Antispoof::new(routed.mac).ip("10.1.0.2".parse().unwrap()).ip("2001:db8:1::/64".parse().unwrap());
+    dom0.host.attach_vif(&Attachment::routed(routed.name, own).dom0(Access::Closed)).unwrap();
     dom0.host.masquerade_subnet(&Masquerade::new("10.98.98.0/24".parse().unwrap())).unwrap();
-    for (table, file) in [("bridge", "layout-1-bridge.json"), ("inet", "layout-1-inet.json")] {
-        let mut listing = nft_json(&format!("list table {table} xenvnet"));
-        let objects = listing["nftables"].as_array_mut().unwrap();
-        objects.retain(|object| object.get("metainfo").is_none());
-        objects.iter_mut().for_each(without_handles);
-        let found = serde_json::to_string_pretty(&listing).unwrap() + "\n";
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file);
+    let access = "services(dhcp,icmp,ra,tcp:22)".parse().unwrap();
+    dom0.host.run(&Operation::SetDom0 { interface: name("xenbr0"), access }).unwrap();
+    for (table, file) in [
+        ("bridge xenvnet", "layout-2-bridge.json"),
+        ("netdev xenvnet", "layout-2-netdev.json"),
+        ("inet xenvnet", "layout-2-inet.json"),
+        ("inet xenvnet_dom0", "layout-2-dom0.json"),
+        ("bridge xenvnet_untracked", "layout-2-untracked.json"),
+    ] {
         if std::env::var_os("XENVNET_WRITE_LAYOUT").is_some() {
-            std::fs::write(&path, &found).unwrap();
+            std::fs::write(published(file), listing(table)).unwrap();
         }
-        let published = std::fs::read_to_string(&path).unwrap_or_default();
-        let first = published.lines().zip(found.lines()).position(|(published, found)| published != found);
-        assert!(published == found, "{file} and the kernel differ from line {} on", first.unwrap_or(0) + 1);
+        assert_published(table, file);
     }
+}
+
+/// The first layout was published in two forms: what `nft -f` loads, for the tests of conversion, is
+/// what `nft -j` listed.
+#[test]
+fn the_first_layout_is_one_in_both_its_forms() {
+    let Some(_dom0) = Dom0::enter() else { return };
+    let text = std::fs::read_to_string(published("layout-1.nft")).unwrap();
+    nft(&text);
+    assert_eq!(nft_ruleset(), text);
+    assert_published("bridge xenvnet", "layout-1-bridge.json");
+    assert_published("inet xenvnet", "layout-1-inet.json");
+}
+
+#[track_caller]
+fn assert_published(table: &str, file: &str) {
+    let found = listing(table);
+    let published = std::fs::read_to_string(published(file)).unwrap_or_default();
+    let first = published.lines().zip(found.lines()).position(|(published, found)| published != found);
+    assert!(published == found, "{file} and the kernel differ from line {} on", first.unwrap_or(0) + 1);
+}
+
+/// A table as `nft -j` shows it, without what is the kernel's and not the layout's.
+fn listing(table: &str) -> String {
+    let mut listing = nft_json(&format!("list table {table}"));
+    let objects = listing["nftables"].as_array_mut().unwrap();
+    objects.retain(|object| object.get("metainfo").is_none());
+    objects.iter_mut().for_each(without_handles);
+    serde_json::to_string_pretty(&listing).unwrap() + "\n"
 }
 
 /// Handles and counts are the kernel's, not the layout's.

@@ -4,13 +4,27 @@
 
 mod antispoof;
 mod bridge;
+mod convert;
+mod dom0;
 mod errors;
+mod estate;
 mod harness;
+mod holes;
 mod layout;
+mod load;
 mod matrix;
 mod network;
+mod pair;
+mod ports;
 mod proof;
+mod reserved;
+mod routed;
+mod rules;
 mod second_day;
+mod street;
 mod system_calls;
+mod theft;
 mod undo;
+mod untracked;
+mod verify;
 mod vif;

@@ -182,7 +182,8 @@ fn a_subnet_is_masqueraded_and_no_longer() {
 
     let listing = nft_json("list table inet xenvnet");
     let objects = listing["nftables"].as_array().unwrap();
-    let chain = objects.iter().find_map(|object| object.get("chain")).unwrap();
+    let mut chains = objects.iter().filter_map(|object| object.get("chain"));
+    let chain = chains.find(|chain| chain["name"] == "postrouting").unwrap();
     assert_eq!((&chain["type"], &chain["hook"]), (&"nat".into(), &"postrouting".into()));
     let masquerades = objects.iter().filter(|object| object["rule"].to_string().contains("masquerade")).count();
     assert_eq!(masquerades, rules.len());

@@ -1,6 +1,7 @@
 //! What holds for every operation.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use xenvnet_core::transport::{self, Protocol, Recording, Transport};
 use xenvnet_core::{Host, IfName, Operation, Outcome, Plan};
 use xenvnet_tests::{Dom0, Dump, Witness, ip};
@@ -63,6 +64,16 @@ pub(crate) fn bridge_by_ip(bridge: &str) {
     ip(&format!("link add {bridge} address 2e:00:00:00:00:fe type bridge mcast_snooping 0 forward_delay 0"));
     ip(&format!("link set {bridge} addrgenmode none"));
     ip(&format!("link set {bridge} up"));
+}
+
+/// Polls what only the kernel's counters tell.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !so() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::yield_now();
+    }
 }
 
 /// The messages of an operation that ask for more than an answer, by their types.

@@ -1,7 +1,7 @@
 //! A vif attached and detached: what the kernel has of it then.
 
 use crate::matrix::{self, OWN, lock};
-use crate::proof::{bridge_by_ip, name, prove, prove_again};
+use crate::proof::{bridge_by_ip, name, prove, prove_again, wait_for};
 use std::time::{Duration, Instant};
 use xenvnet_core::{Antispoof, Attachment, Bridge, Lock, MacAddr, Operation, Outcome, VIF_GROUP};
 use xenvnet_tests::{Dom0, Dump, Path, RawSocket, bridge_json, ether, hears, ip, ip_json, nft_json, nft_ruleset};
@@ -142,16 +142,6 @@ fn a_detached_vif_leaves_nothing_behind() {
     assert!(!link["flags"].as_array().unwrap().iter().any(|flag| flag == "UP"));
     assert!(!bridge_json("fdb show").to_string().contains(&OWN.to_string()));
     prove_again(&dom0, &Operation::DetachVif { vif: guest.name });
-}
-
-/// Polls what only the kernel's counters tell.
-#[track_caller]
-fn wait_for(what: &str, so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !so() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::yield_now();
-    }
 }
 
 #[test]

@@ -5,10 +5,16 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import socket
+import struct
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from ipaddress import IPv4Address
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 CLONE_NEWUSER = 0x1000_0000
 CLONE_NEWNET = 0x4000_0000
@@ -79,16 +85,72 @@ def tables() -> set[str]:
     return {line.removeprefix("table ") for line in run("nft", "list", "tables").splitlines()}
 
 
-def elements(family: str, name: str) -> list[Any]:
-    """The elements of one of the sets or maps of our table."""
-    listed = json.loads(run("nft", "-j", "list", "set", family, "xenvnet", name))["nftables"]
+def elements(family: str, name: str, table: str = "xenvnet") -> list[Any]:
+    """The elements of one of the sets or maps of our tables."""
+    listed = json.loads(run("nft", "-j", "list", "set", family, table, name))["nftables"]
     (found,) = (item["set"] for item in listed if "set" in item)
     return list(found.get("elem", []))
 
 
 def add_vif(name: str) -> None:
-    """An interface as netback would make it; its other end is the guest's."""
-    run("ip", "link", "add", name, "type", "veth", "peer", "name", name.replace("vif", "guest"))
+    """An interface as netback would make it; its other end is the guest's, up and silent."""
+    guest = name.replace("vif", "guest")
+    run("ip", "link", "add", name, "type", "veth", "peer", "name", guest)
+    # Else the kernel would look for neighbours and routers there, with an address that no lock allows.
+    with open(f"/proc/sys/net/ipv6/conf/{guest}/disable_ipv6", "w", encoding="ascii") as file:
+        file.write("1")
+    run("ip", "link", "set", guest, "up")
+
+
+def await_carrier(name: str) -> None:
+    """Waits until the kernel's link watch has come round: before, a port is opened and shut by it."""
+    deadline = time.monotonic() + 20
+    while [item["operstate"] for item in ip("link", "show", "dev", name)] != ["UP"]:
+        assert time.monotonic() < deadline, f"{name} has no carrier"
+
+
+def sent_until(guest: str, frame: bytes, seen: Callable[[], _T]) -> _T:
+    """Sends a frame, which is lost while the carrier comes up, until something is seen of it."""
+    deadline = time.monotonic() + 20
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as card:
+        card.bind((guest, 0))
+        while not (found := seen()):
+            assert time.monotonic() < deadline, f"nothing was seen of what {guest} sent"
+            card.send(frame)
+    return found
+
+
+def ether(target: str, source: str, rest: bytes) -> bytes:
+    return bytes.fromhex((target + source).replace(":", "")) + rest
+
+
+def datagram(source: str, target: str, port: int, words: bytes) -> bytes:
+    """A UDP datagram over IPv4, from its EtherType on."""
+    addresses = IPv4Address(source).packed + IPv4Address(target).packed
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 28 + len(words), 0, 0, 64, socket.IPPROTO_UDP, 0) + addresses
+    total = sum(struct.unpack("!10H", head))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    head = head[:10] + struct.pack("!H", total ^ 0xFFFF) + head[12:]
+    return b"\x08\x00" + head + struct.pack("!HHHH", 1024, port, 8 + len(words), 0) + words
+
+
+@contextmanager
+def listening(address: str) -> Iterator[tuple[int, Callable[[], set[bytes]]]]:
+    """A port of dom0's, and what arrived there since it was last asked."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.bind((address, 0))
+        ear.setblocking(False)
+
+        def heard() -> set[bytes]:
+            words = set()
+            try:
+                while True:
+                    words.add(ear.recv(64))
+            except BlockingIOError:
+                return words
+
+        yield ear.getsockname()[1], heard
 
 
 def host_state() -> str:

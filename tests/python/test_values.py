@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import xenvnet
 from xenvnet import *  # noqa: F403  (reprs are to evaluate with exactly this)
-from xenvnet import Antispoof, Attachment, Bridge, Brouter, Lock, MacAddr, Masquerade, Network, Operation
-from xenvnet import BridgeState, Drops, Guard, InvalidArgumentError, Link, NetworkRecord, ParseError, Plan, PortState
-from xenvnet import Snapshot, UnsupportedError, VifId
+from xenvnet import Antispoof, Attachment, Bridge, Brouter, Dom0, Lock, MacAddr, Masquerade, Network, Operation
+from xenvnet import BridgeState, Drops, Finding, Guard, InvalidArgumentError, Link, NetworkRecord, ParseError, Plan
+from xenvnet import PortState, Report, Snapshot, UnsupportedError, Untracked, VifId
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -21,6 +21,12 @@ MAC = "00:16:3e:00:00:01"
 LOCK = Antispoof(MAC, ips=["10.98.98.2", "2001:db8:8::/64"], dhcp_client=True)
 BROUTER = Brouter("xenbr0", address="10.98.98.1/24", uplink="eth0", antispoof=True)
 PLAN = Operation.create_bridge("xenbr0").plan(Snapshot())
+REPORT = Report.from_json(
+    '{"findings":[{"finding":"renamed","vif":"web","was":"vif1.0"},'
+    '{"finding":"pair","vif":"vif2.0","twin":"vif2.0-emu"},{"finding":"unguarded","vif":"vif3.0"},'
+    '{"finding":"dom0_differs","interface":"xenbr0","asked":"services(dns)","missing":2,"surplus":0}],'
+    f'"repair":{PLAN.to_json()}}}'
+)
 
 VALUES: list[Any] = [
     MacAddr(MAC),
@@ -37,20 +43,37 @@ VALUES: list[Any] = [
     Masquerade("2001:db8::/32", uplink="eth0"),
     Attachment("vif1.0", bridge="xenbr0", lock=LOCK, name="web", mtu=1400, isolated=True),
     Attachment("vif1.0", bridge="xenbr0", lock=Lock.UNLOCKED),
+    Attachment("vif1.0", bridge="xenbr0", lock=LOCK, untracked=True),
+    Attachment.routed("vif1.0", lock=LOCK),
+    Attachment.routed("vif1.0", lock=LOCK, gateways=["10.0.0.1", "fe80::1"], dom0="services(dns)", name="web", mtu=1400),
+    Attachment.routed("vif1.0", lock=Lock.DISABLED, routes=["10.0.0.2", "2001:db8::/64"], dom0=Dom0.CLOSED),
+    Dom0.OPEN,
+    Dom0.CLOSED,
+    Dom0("dns"),
+    Dom0(["tcp:8080", "dns", "udp:514", "icmp"]),
     Brouter("xenbr0", address="10.98.98.1/24"),
+    Brouter("xenbr0", address="10.98.98.1/24", dom0="services(dhcp,dns)"),
     Brouter("xenbr0", address="10.98.98.1/32", subnet="10.98.0.0/16", uplink="eth0", antispoof=True),
     Operation.attach_vif(Attachment("vif1.0", bridge="xenbr0", lock=LOCK)),
+    Operation.set_dom0("xenbr0", "closed"),
     Plan.from_json("[]"),
     PLAN,
     Snapshot(),
     Snapshot().after(PLAN),
     BridgeState(False, 0),
     PortState(True, False, None),
+    PortState(False, False, True, flood=False, bpdu_guard=True, group_fwd_mask=0xfffd),
     Guard(3, LOCK),
     Guard(3, Lock.DISABLED, owner="vif1.0"),
     Drops("vif1.0", "mac", 3, 180),
+    Drops("vif1.0", "mac", 3, 180, "netdev"),
+    Untracked(MacAddr.VIF_BACKEND, (MacAddr(MAC),)),
+    Report.from_json('{"findings":[],"repair":[]}'),
+    REPORT,
+    *REPORT.findings,
     NetworkRecord(BROUTER, 1),
     Link(4, "vif1.0", MacAddr(MAC), 1500, True, 7777, "", "xenbr0", False, None, PortState(False, False, True)),
+    Link(4, "vif1.0", None, 1500, True, 7777, "", "xenbr0", False, None, PortState(False, False, True), shut=True),
 ]
 
 
@@ -266,6 +289,30 @@ class TestAttachment:
         plain = Attachment("vif1.0", bridge="xenbr0", lock=Lock.DISABLED)
         assert plain.lock is Lock.DISABLED
         assert (plain.name, plain.final_name, plain.mtu, plain.isolated) == (None, "vif1.0", None, False)
+        assert (plain.untracked, plain.gateways, plain.routes, plain.dom0) == (False, (), (), None)
+
+    def test_a_routed_one(self) -> None:
+        web = Attachment.routed(
+            VifId(1, devid=0), lock=LOCK, gateways=ipaddress.ip_address("10.0.0.1"), routes="10.0.0.2", dom0="closed"
+        )
+        assert (web.vif, web.bridge, web.lock, web.dom0) == ("vif1.0", None, LOCK, Dom0.CLOSED)
+        assert web.gateways == (ipaddress.ip_address("10.0.0.1"),)
+        assert web.routes == (ipaddress.ip_network("10.0.0.2/32"),)
+        assert str(Operation.attach_vif(web)) == "attach vif1.0 to dom0's routes"
+        assert Attachment.routed("vif1.0", lock=LOCK).dom0 == Dom0.OPEN
+
+    def test_what_is_wrong_with_a_routed_one_is_said(self) -> None:
+        with pytest.raises(InvalidArgumentError, match="would lead everything that dom0 sends to this guest") as caught:
+            Attachment.routed("vif1.0", lock=LOCK, routes="0.0.0.0/0")
+        assert caught.value.advice == "say what is to be routed to it"
+        with pytest.raises(InvalidArgumentError, match="224.0.0.1 is no address that dom0 can have"):
+            Attachment.routed("vif1.0", lock=LOCK, gateways="224.0.0.1")
+        with pytest.raises(ParseError, match='"shut" is no setting for dom0'):
+            Attachment.routed("vif1.0", lock=LOCK, dom0="shut")
+        with pytest.raises(TypeError, match="lock"):
+            Attachment.routed("vif1.0")  # type: ignore[call-arg]
+        with pytest.raises(InvalidArgumentError, match="without a lock nobody knows"):
+            Attachment("vif1.0", bridge="xenbr0", lock=Lock.DISABLED, untracked=True)
 
     def test_the_lock_must_be_chosen(self) -> None:
         with pytest.raises(TypeError, match="lock"):
@@ -274,6 +321,71 @@ class TestAttachment:
     def test_another_guests_name_is_refused(self) -> None:
         with pytest.raises(InvalidArgumentError, match="another guest's"):
             Attachment("vif1.0", bridge="xenbr0", lock=LOCK, name="vif2.0")
+
+
+class TestDom0:
+    def test_what_is_given_comes_back_in_order(self) -> None:
+        access = Dom0(["tcp:8080", "dns", "dns"])
+        assert access.services == ("dns", "tcp:8080")
+        assert str(access) == "services(dns,tcp:8080)"
+        assert Dom0.parse(str(access)) == access
+        assert Dom0("dns") == Dom0(iter(["dns"]))
+        assert Dom0.OPEN.services == Dom0.CLOSED.services == ()
+        assert (Dom0.parse("open"), Dom0.parse("closed")) == (Dom0.OPEN, Dom0.CLOSED)
+
+    def test_its_text_will_do(self) -> None:
+        for access in (Dom0.CLOSED, Dom0("dns"), Dom0.OPEN):
+            assert Operation.set_dom0("xenbr0", access) == Operation.set_dom0("xenbr0", str(access))
+
+    def test_what_is_wrong_is_said(self) -> None:
+        with pytest.raises(ParseError, match='"dhpc" is no service of dom0\'s') as caught:
+            Dom0.parse("services(dns,dhpc)")
+        assert caught.value.offset == 13
+        assert caught.value.advice is not None and "dhcp, dns, icmp" in caught.value.advice
+        with pytest.raises(ParseError, match="no service"):
+            Dom0("closed")
+        with pytest.raises(InvalidArgumentError, match="a list of services without one"):
+            Dom0([])
+        with pytest.raises(InvalidArgumentError, match="too many services: 100"):
+            Dom0(f"tcp:{port}" for port in range(1000, 1100))
+        for wrong in (None, 53, [53]):
+            with pytest.raises(TypeError, match="service of dom0's"):
+                Dom0(wrong)  # type: ignore[arg-type]
+        for other in (None, True, ["dns"]):
+            with pytest.raises(TypeError, match="what guests reach on dom0"):
+                Operation.set_dom0("xenbr0", other)  # type: ignore[arg-type]
+
+
+class TestReport:
+    def test_a_finding_says_what_it_is_about(self) -> None:
+        renamed, pair, unguarded, dom0 = REPORT.findings
+        assert (renamed.kind, renamed.severity, renamed.repairable) == ("renamed", "fault", True)
+        assert (renamed.vif, renamed.was, renamed.bridge) == ("web", "vif1.0", None)
+        assert str(renamed) == "web was vif1.0 when it was locked: its lock stands under the old name"
+        assert renamed.remedy == "xenvnet verify --repair"
+        assert (pair.severity, pair.twin, pair.repairable) == ("note", "vif2.0-emu", False)
+        assert (unguarded.severity, unguarded.repairable) == ("hole", False)
+        assert "antispoof set vif3.0" in unguarded.remedy
+        assert (dom0.interface, dom0.asked, dom0.missing, dom0.surplus) == ("xenbr0", Dom0("dns"), 2, 0)
+        assert "None" not in repr(renamed)
+
+    def test_it_is_as_bad_as_its_worst_finding(self) -> None:
+        assert (REPORT.is_sound, REPORT.worst) == (False, "hole")
+        nothing = Report.from_json('{"findings":[],"repair":[]}')
+        assert (nothing.is_sound, nothing.worst, nothing.findings, str(nothing)) == (True, None, (), "")
+        note = Report.from_json('{"findings":[{"finding":"no_port_lock","vif":"vif1.0"}],"repair":[]}')
+        assert (note.is_sound, note.worst) == (True, "note")
+
+    def test_its_text_has_each_finding_with_its_remedy(self) -> None:
+        lines = [line for of in REPORT.findings for line in (f"{of.severity}: {of}", f"  remedy: {of.remedy}")]
+        assert str(REPORT).splitlines() == lines
+        assert REPORT.repair == PLAN
+
+    def test_json(self) -> None:
+        assert Report.from_json(REPORT.to_json()) == REPORT
+        for text in ("", "[]", '{"findings":[{"finding":"bored"}],"repair":[]}'):
+            with pytest.raises(ParseError, match="^report: "):
+                Report.from_json(text)
 
 
 class TestNetwork:
@@ -287,7 +399,12 @@ class TestNetwork:
         assert (network.bridge, network.demands_lock) == ("xenbr0", True)
         assert network.address == ipaddress.ip_interface("10.98.98.1/24")
         assert network.subnet == ipaddress.ip_network("10.98.98.0/24")
-        assert (network.uplink, network.antispoof) == ("eth0", True)
+        assert (network.uplink, network.antispoof, network.dom0) == ("eth0", True, Dom0.OPEN)
+
+    def test_what_its_guests_reach_on_dom0(self) -> None:
+        network = Network.parse("network-virtual bridge=xenbr0 bridgeip=10.98.98.1/24 dom0=services(dns,dhcp)")
+        assert network == Brouter("xenbr0", address="10.98.98.1/24", dom0=Dom0(["dhcp", "dns"]))
+        assert str(network).endswith(" dom0=services(dhcp,dns)")
 
     def test_a_line_will_do(self) -> None:
         assert Operation.start_network(str(BROUTER)) == Operation.start_network(BROUTER)
@@ -346,6 +463,23 @@ class TestOperation:
         assert after.links["xenbr0"].bridge == BridgeState(stp=False, forward_delay=0)
         with pytest.raises(xenvnet.NotFoundError, match="cannot release vif1.0: no interface named vif1.0"):
             Operation.release_vif("vif1.0").plan(Snapshot())
+
+
+def test_a_snapshot_of_guests_that_are_held_at_ingress() -> None:
+    card = '{"index":4,"name":"vif1.0","mac":null,"mtu":1500,"up":true,"group":7777}'
+    guard = '{"device":4,"owner":"vif1.0","lock":"disabled"}'
+    before = Snapshot()
+    text = before.to_json()[:-1] + f', "ingress":{{"vif1.0":{guard}}}, "hooks":["vif1.0"], "dom0":{{"vif1.0":"closed"}}}}'
+    now = Snapshot.from_json(text.replace('"links":{}', f'"links":{{"vif1.0":{card}}}'))
+    held = Guard(4, Lock.DISABLED, owner="vif1.0")
+    assert (now.guards, now.ingress, now.hooks) == ({}, {"vif1.0": held}, ("vif1.0",))
+    assert now.guard_of("vif1.0") == held
+    assert not now.is_paired("vif1.0")
+    assert now.dom0 == {"vif1.0": Dom0.CLOSED}
+    assert (before.ingress, before.hooks, before.dom0, before.untracked, before.tables) == ({}, (), {}, {}, {})
+    closed = before.after(Operation.set_dom0("xenbr0", "closed").plan(before))
+    assert closed.dom0 == {"xenbr0": Dom0.CLOSED}
+    assert list(closed.tables) == ["dom0"]
 
 
 def test_a_snapshot_as_dictionaries() -> None:

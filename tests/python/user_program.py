@@ -11,6 +11,7 @@ from xenvnet import (
     Attachment,
     Bridge,
     Brouter,
+    Dom0,
     Host,
     Lock,
     MacAddr,
@@ -18,11 +19,13 @@ from xenvnet import (
     Network,
     Operation,
     Plan,
+    Report,
     VifId,
     XenvnetError,
 )
 
 GUESTS = {VifId(1, devid=0): "10.98.98.2", VifId(2, devid=0): "10.98.98.3"}
+ROUTED = VifId(3, devid=0)
 
 
 def lock_of(ip: str) -> Antispoof:
@@ -30,7 +33,7 @@ def lock_of(ip: str) -> Antispoof:
 
 
 def main(state_dir: str) -> int:
-    network: Network = Brouter("xenbr0", address="10.98.98.1/24")
+    network: Network = Brouter("xenbr0", address="10.98.98.1/24", dom0=Dom0(["dns", "icmp"]))
     with Host(state_dir=state_dir) as host:
         plan: Plan = host.plan([Operation.start_network(network)])
         for step in plan:
@@ -39,6 +42,12 @@ def main(state_dir: str) -> int:
         host.attach_vifs(Attachment(vif, bridge=network.bridge, lock=lock_of(ip)) for vif, ip in GUESTS.items())
         host.create_bridge(Bridge("xenbr1", addresses=ipaddress.ip_interface("10.99.0.1/24")))
         host.masquerade_subnet(Masquerade("10.99.0.0/24", uplink="eth0"))
+        host.attach_vif(
+            Attachment.routed(
+                ROUTED, lock=lock_of("10.97.0.2"), gateways=ipaddress.ip_address("10.97.0.1"), dom0=Dom0.CLOSED
+            )
+        )
+        host.set_dom0("xenbr1", "services(dhcp,tcp:8080)")
 
         now = host.snapshot()
         for link in now.ports_of("xenbr0"):
@@ -47,11 +56,21 @@ def main(state_dir: str) -> int:
             if isinstance(lock, Antispoof):
                 print(link.name, link.mac, [str(ip) for ip in lock.ips])
         for drops in now.drops:
-            print(drops.vif, drops.reason, drops.frames)
+            print(drops.vif, drops.reason, drops.table, drops.frames)
+        for name, access in now.dom0.items():
+            print(name, *access.services or [access])
 
-        for vif in GUESTS:
+        report: Report = host.repair()
+        for finding in report.findings:
+            asked = finding.asked
+            print(finding.severity, finding.vif, asked.macs if isinstance(asked, Antispoof) else asked, finding.remedy)
+        if not report.is_sound and not host.verify().is_sound:
+            return 2
+
+        for vif in (*GUESTS, ROUTED):
             host.detach_vif(vif)
         host.unmasquerade_subnet(Masquerade("10.99.0.0/24", uplink="eth0"))
+        host.set_dom0("xenbr1", Dom0.OPEN)
         host.delete_bridge("xenbr1")
         host.stop_network(network)
     return 0 if started else 1

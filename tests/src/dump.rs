@@ -3,6 +3,7 @@
 use crate::oracle::{bridge_json, ip_json, nft_ruleset, sysctl};
 use serde_json::Value;
 use std::fmt;
+use xenvnet_core::MacAddr;
 
 /// What `ip`, `bridge`, `nft` and sysctl show of the calling thread's namespace, one fact a line,
 /// sorted, without what changes by itself: timers, ages, counters, carrier, learned neighbours.
@@ -67,9 +68,11 @@ impl Dump {
         section("neighbour", ip_json("neigh show nud permanent"), &|_| true);
         section("port", bridge_json("-d link show"), &|_| true);
         section("fdb", bridge_json("-d fdb show"), &|entry| {
-            // Learned ones age; groups are joined when the carrier comes.
+            // Learned ones age; groups are joined when the carrier comes; and dom0's ends of all
+            // vifs have one address, which the kernel keeps for one of them.
             let mac = entry["mac"].as_str().unwrap_or_default();
-            entry["state"] != "" && !mac.starts_with("33:33:") && !mac.starts_with("01:00:5e:")
+            let backend = mac == MacAddr::VIF_BACKEND.to_string();
+            entry["state"] != "" && !mac.starts_with("33:33:") && !mac.starts_with("01:00:5e:") && !backend
         });
         for name in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
             lines.push(format!("sysctl {name} {}", sysctl(name)));
@@ -94,6 +97,11 @@ impl Dump {
         Dump(text)
     }
 
+    /// The tables of nf_tables alone.
+    pub fn rules(&self) -> &str {
+        self.0.find("\ntable ").map_or("", |at| &self.0[at..])
+    }
+
     /// This is what was before, with the lines that went and came where it is not.
     ///
     /// # Panics
@@ -115,17 +123,45 @@ impl fmt::Debug for Dump {
     }
 }
 
-/// The tables of a ruleset, sorted: which of them was made first says nothing.
+/// The tables of a ruleset, sorted: which of them was made first says nothing. Nor does the order of
+/// their sets and chains, nor that of a set's elements.
 fn tables(ruleset: &str) -> Vec<String> {
     let mut tables: Vec<String> = Vec::new();
-    for line in ruleset.lines() {
+    let mut lines = ruleset.lines();
+    while let Some(line) = lines.next() {
+        let mut line = line.to_owned();
+        if line.trim_start().starts_with("elements = {") {
+            while !line.ends_with('}') {
+                line.push_str(lines.next().unwrap_or("}").trim());
+            }
+            line = sorted_elements(&line);
+        }
         match tables.last_mut() {
             Some(table) if !line.starts_with("table ") => *table = format!("{table}\n{line}"),
-            _ => tables.push(line.to_owned()),
+            _ => tables.push(line),
         }
+    }
+    for table in &mut tables {
+        let (head, objects) = table.split_once('\n').unwrap_or((table, ""));
+        let mut objects: Vec<_> = objects.trim_end_matches("\n}").split("\n\n").collect();
+        objects.sort_unstable();
+        *table = format!("{head}\n{}\n}}", objects.join("\n\n"));
     }
     tables.sort();
     tables
+}
+
+/// A line of elements, one a line, in order. A comma in a comment separates nothing.
+fn sorted_elements(line: &str) -> String {
+    let (_, list) = line.split_once('{').unwrap_or_default();
+    let mut quoted = false;
+    let is_between = |character: char| {
+        quoted ^= character == '"';
+        character == ',' && !quoted
+    };
+    let mut elements: Vec<_> = list.trim_end_matches('}').split(is_between).map(str::trim).collect();
+    elements.sort_unstable();
+    elements.iter().map(|element| format!("\t\telement {element}")).collect::<Vec<_>>().join("\n")
 }
 
 /// The objects with nothing but these keys.

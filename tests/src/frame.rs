@@ -1,6 +1,6 @@
 //! Ethernet frames, made byte by byte: a test of a filter needs the malformed ones as well.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use xenvnet_core::MacAddr;
 
 /// An Ethernet frame without its check sequence.
@@ -23,6 +23,38 @@ impl Frame {
     /// Its source address.
     pub fn source(&self) -> MacAddr {
         MacAddr::new(self.0[6..12].try_into().expect("six octets"))
+    }
+
+    /// Its destination address.
+    pub fn destination(&self) -> MacAddr {
+        MacAddr::new(self.0[..6].try_into().expect("six octets"))
+    }
+
+    /// The same frame to another station.
+    pub fn towards(mut self, station: MacAddr) -> Frame {
+        self.0[..6].copy_from_slice(&station.octets());
+        self
+    }
+
+    /// Source and destination of the IP packet in it, if it carries one and no tag.
+    pub fn route(&self) -> Option<(IpAddr, IpAddr)> {
+        let at = |from: usize, length: usize| self.0.get(from..from + length);
+        let ip4 = |from| Some(IpAddr::from(<[u8; 4]>::try_from(at(from, 4)?).ok()?));
+        let ip6 = |from| Some(IpAddr::from(<[u8; 16]>::try_from(at(from, 16)?).ok()?));
+        match at(12, 2)? {
+            [0x08, 0x00] => Some((ip4(26)?, ip4(30)?)),
+            [0x86, 0xdd] => Some((ip6(22)?, ip6(38)?)),
+            _ => None,
+        }
+    }
+
+    /// Whether it carries a piece of an IP packet, and no tag.
+    pub fn is_fragment(&self) -> bool {
+        match (self.0.get(12..14), self.0.get(20..22)) {
+            (Some([0x08, 0x00]), Some([high, low])) => high & 0x3f != 0 || *low != 0,
+            (Some([0x86, 0xdd]), Some([next, _])) => *next == 44,
+            _ => false,
+        }
     }
 
     /// Where the payload begins and its EtherType, behind any tags.
@@ -57,6 +89,19 @@ impl Frame {
             }
         }
         self
+    }
+
+    /// Whether what was received is what a router made of this: the addresses of the link are others,
+    /// the hop count is less, and fragments may have been put together and cut again. Its number and
+    /// where it goes are what stays.
+    pub fn is_routed(&self, received: &[u8]) -> bool {
+        let received = Frame(received.to_vec());
+        let number = |frame: &Frame| match frame.0.get(12..14)? {
+            [0x08, 0x00] => frame.0.get(18..20).map(<[u8]>::to_vec),
+            _ => frame.0.get(16..18).map(<[u8]>::to_vec),
+        };
+        let to = |frame: &Frame| Some((number(frame)?, frame.route()?.1));
+        to(self).is_some() && to(self) == to(&received)
     }
 
     /// Whether this is what was received. The kernel takes the outermost tag off before a packet
@@ -308,6 +353,18 @@ mod tests {
         let frame = ether(MAC, MAC, 0x0800, &packet).stamped(0x1234);
         assert_eq!(checksum(&[&frame.bytes()[14..34]]), [0, 0]);
         assert_eq!(frame.bytes()[18..20], [0x12, 0x34]);
+    }
+
+    #[test]
+    fn a_frame_is_known_again_behind_a_router() {
+        let packet = Ip4::new([10, 0, 0, 1].into(), [10, 0, 0, 2].into()).carry(&udp(1, 2, b"x"));
+        let sent = ether(MAC, MAC, 0x0800, &packet).stamped(7);
+        let mut routed = sent.clone().towards(MacAddr::new([9; 6]));
+        routed.0[22] -= 1;
+        assert!(!sent.is(routed.bytes()) && sent.is_routed(routed.bytes()));
+        assert!(!sent.clone().stamped(8).is_routed(routed.bytes()));
+        let lie = ether(MAC, MAC, 0x0806, &[1; 28]);
+        assert!(!lie.is_routed(lie.bytes()), "ARP is not routed");
     }
 
     #[test]

@@ -7,20 +7,26 @@
 
 mod dom0;
 mod dump;
+mod flood;
 mod frame;
+mod learning;
 mod netns;
 mod oracle;
 mod path;
 mod socket;
+mod tally;
 mod witness;
 
 pub use dom0::{Dom0, FakeVif, StateDir};
 pub use dump::Dump;
+pub use flood::{Flood, Taken};
 pub use frame::{Frame, Ip4, Ip6, Transport, arp, arp_with, ether, icmp4, icmp6, nd_option, tagged, tcp, udp};
+pub use learning::Learning;
 pub use netns::{Namespace, Netns};
 pub use oracle::{
     bridge_json, has_program, ip, ip_json, nft, nft_json, nft_ruleset, program, run_attach_once, sysctl, sysctl_set,
 };
 pub use path::{Arrivals, Path};
 pub use socket::{RawSocket, hears, hears_from};
+pub use tally::{Count, Tally};
 pub use witness::Witness;

@@ -96,6 +96,12 @@ impl Namespace {
     }
 }
 
+impl Clone for Namespace {
+    fn clone(&self) -> Namespace {
+        Namespace(self.descriptor())
+    }
+}
+
 impl Default for Namespace {
     fn default() -> Namespace {
         Namespace::new()

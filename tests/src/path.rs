@@ -11,16 +11,33 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Path {
     sender: RawSocket,
-    ears: Vec<(&'static str, RawSocket)>,
+    ears: Vec<Ear>,
     sentinel: Frame,
     /// Where the sentinel is sent from, when the sender itself is shut up altogether.
     herald: Option<RawSocket>,
     sent: Vec<Frame>,
-    /// Frames that nothing sent so far explained when they came.
-    unexplained: Vec<(&'static str, Vec<u8>)>,
+    /// The number of the next frame.
+    number: u16,
+    /// Frames that nothing sent so far explained when they came, by the ear's place in the list.
+    unexplained: Vec<(usize, Vec<u8>)>,
     former: CpuSet,
     /// Whether a sentinel was heard by all yet.
     open: bool,
+}
+
+/// One who listens.
+#[derive(Debug)]
+struct Ear {
+    name: &'static str,
+    socket: RawSocket,
+    /// Whether frames reach it as a router made them.
+    routed: bool,
+}
+
+impl Ear {
+    fn knows(&self, frame: &Frame, heard: &[u8]) -> bool {
+        if self.routed { frame.is_routed(heard) } else { frame.is(heard) }
+    }
 }
 
 /// Which frames of a call arrived, and at whose ear.
@@ -36,6 +53,11 @@ impl Arrivals {
     /// Whether each of the first `count` frames reached somebody.
     pub fn all(&self, count: usize) -> bool {
         (0..count).all(|frame| self.0.iter().any(|(arrived, _)| *arrived == frame))
+    }
+
+    /// Whether a frame reached this ear.
+    pub fn at(&self, frame: usize, ear: &str) -> bool {
+        self.0.contains(&(frame, ear))
     }
 }
 
@@ -54,7 +76,15 @@ impl Path {
         let first = (0..CpuSet::count()).find(|cpu| former.is_set(*cpu).unwrap_or(false)).expect("a processor");
         one.set(first).expect("a processor that exists");
         sched_setaffinity(this, &one).expect("stay on one processor");
-        Path { sender, ears, sentinel, herald: None, sent: Vec::new(), unexplained: Vec::new(), former, open: false }
+        let ears = ears.into_iter().map(|(name, socket)| Ear { name, socket, routed: false }).collect();
+        let (sent, unexplained) = (Vec::new(), Vec::new());
+        Path { sender, ears, sentinel, herald: None, sent, number: 0x4000, unexplained, former, open: false }
+    }
+
+    /// With one more ear, behind a router that the sentinel passes too.
+    pub fn behind_router(mut self, name: &'static str, socket: RawSocket) -> Path {
+        self.ears.push(Ear { name, socket, routed: true });
+        self
     }
 
     /// With the sentinel sent from elsewhere: the sender is one that nothing passes from.
@@ -78,15 +108,16 @@ impl Path {
         let deadline = Instant::now() + PATIENCE;
         self.herald.as_ref().unwrap_or(&self.sender).send(sentinel.bytes());
         let mut arrivals = Arrivals::default();
-        for (name, ear) in &self.ears {
+        for (place, ear) in self.ears.iter().enumerate() {
             loop {
-                let Some(heard) = ear.receive(deadline) else { panic!("the sentinel did not arrive at {name}") };
-                if sentinel.is(&heard) {
+                let heard = ear.socket.receive(deadline);
+                let heard = heard.unwrap_or_else(|| panic!("the sentinel did not arrive at {}", ear.name));
+                if ear.knows(&sentinel, &heard) {
                     break;
                 }
-                match frames.iter().position(|frame| frame.is(&heard)) {
-                    Some(n) => arrivals.0.push((n, name)),
-                    None => self.unexplained.push((name, heard)),
+                match frames.iter().position(|frame| ear.knows(frame, &heard)) {
+                    Some(n) => arrivals.0.push((n, ear.name)),
+                    None => self.unexplained.push((place, heard)),
                 }
             }
         }
@@ -105,12 +136,16 @@ impl Path {
             self.open = self
                 .ears
                 .iter()
-                .all(|(_, ear)| std::iter::from_fn(|| ear.receive(soon)).any(|heard| sentinel.is(&heard)));
+                .all(|ear| std::iter::from_fn(|| ear.socket.receive(soon)).any(|heard| ear.knows(&sentinel, &heard)));
         }
+        // What was said while it opened may still come, and says nothing.
+        self.sent.clear();
     }
 
     fn stamp(&mut self, frame: &Frame) -> Frame {
-        let stamped = frame.clone().stamped(0x4000 + self.sent.len() as u16);
+        let stamped = frame.clone().stamped(self.number);
+        // Long after a number was given first, it may be given again.
+        self.number = self.number.wrapping_add(1);
         self.sent.push(stamped.clone());
         stamped
     }
@@ -118,8 +153,9 @@ impl Path {
     /// Frames of earlier calls that arrived after their sentinel.
     pub fn late(&self) -> Vec<(&'static str, &Frame)> {
         let mut late = Vec::new();
-        for (name, heard) in &self.unexplained {
-            late.extend(self.sent.iter().filter(|frame| frame.is(heard)).map(|frame| (*name, frame)));
+        for (place, heard) in &self.unexplained {
+            let ear = &self.ears[*place];
+            late.extend(self.sent.iter().filter(|frame| ear.knows(frame, heard)).map(|frame| (ear.name, frame)));
         }
         late
     }

@@ -7,6 +7,8 @@ use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
+use nix::{libc, setsockopt_impl, sockopt_impl};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,14 +33,30 @@ impl RawSocket {
         RawSocket(fd)
     }
 
-    /// Sends a frame as it is.
+    /// The same, past the queue in front of its interface. The kernel takes that queue away with
+    /// the carrier and gives it back some time after; past it, a frame is on its way at the very
+    /// moment at which the other end goes up, and what was not is known to be lost.
+    pub fn unqueued(self) -> RawSocket {
+        setsockopt(&self.0, QdiscBypass, &true).expect("a way past the queue");
+        self
+    }
+
+    /// Sends a frame as it is, or loses it when the interface is down.
     ///
     /// # Panics
-    /// When the kernel does not take it, except that the interface is down.
+    /// When the kernel does not take it for another reason.
     pub fn send(&self, frame: &[u8]) {
+        self.offer(frame);
+    }
+
+    /// Sends a frame as it is, and says whether the interface took it.
+    ///
+    /// # Panics
+    /// When the kernel does not take it, except that the interface is down or full.
+    pub fn offer(&self, frame: &[u8]) -> bool {
         match send(self.0.as_raw_fd(), frame, MsgFlags::empty()) {
-            Ok(sent) => assert_eq!(sent, frame.len()),
-            Err(Errno::ENETDOWN | Errno::ENXIO | Errno::ENOBUFS) => {}
+            Ok(sent) => sent == frame.len(),
+            Err(Errno::ENETDOWN | Errno::ENXIO | Errno::ENOBUFS) => false,
             Err(errno) => panic!("a frame of {} bytes: {errno}", frame.len()),
         }
     }
@@ -70,6 +88,11 @@ impl RawSocket {
         Some(frame)
     }
 }
+
+sockopt_impl!(
+    /// Frames go to the interface itself, past its queue (packet(7)).
+    QdiscBypass, SetOnly, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, bool
+);
 
 /// The address that binds a packet socket to an interface.
 fn address_of(interface: &str) -> Option<LinkAddr> {
@@ -103,7 +126,13 @@ pub fn hears_from(to: &Namespace, address: &str, from: &Namespace) -> Option<IpA
                 std::thread::park_timeout(Duration::from_millis(20));
             }
         });
-        let heard = listener.recv_from(&mut [0; 16]).ok().map(|(_, from)| from.ip());
+        let heard = loop {
+            match listener.recv_from(&mut [0; 16]) {
+                // A read with a deadline is not taken up again by the kernel (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                heard => break heard.ok().map(|(_, from)| from.ip()),
+            }
+        };
         done.store(true, Ordering::Relaxed);
         heard
     })

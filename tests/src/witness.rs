@@ -64,7 +64,7 @@ impl Witness {
     }
 }
 
-fn netlink(protocol: SockProtocol) -> OwnedFd {
+pub(crate) fn netlink(protocol: SockProtocol) -> OwnedFd {
     socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol).expect("a netlink socket")
 }
 

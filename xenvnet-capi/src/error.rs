@@ -46,6 +46,11 @@ impl xenvnet_error {
         xenvnet_error { advice: Some(advice), ..xenvnet_error::new(XENVNET_ERROR_PANIC, message) }
     }
 
+    pub(crate) fn with_advice(mut self, advice: &str) -> xenvnet_error {
+        self.advice = Some(c_string(advice));
+        self
+    }
+
     pub(crate) fn with_errno(mut self, errno: Option<i32>) -> xenvnet_error {
         self.errno = errno;
         self

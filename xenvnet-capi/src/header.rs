@@ -1,8 +1,9 @@
-//! The header against what it must say: every verb, every kind of error, the version.
+//! The header against what it must say: every verb, every kind of error and of finding, the version.
 
 use crate::code::TABLE;
+use crate::{boundary, finding};
 use std::collections::{BTreeMap, BTreeSet};
-use xenvnet_core::{ErrorKind, Operation};
+use xenvnet_core::{DropReason, ErrorKind, Finding, Operation, Severity, Table};
 
 const HEADER: &str = include_str!("../../include/xenvnet.h");
 
@@ -59,6 +60,59 @@ fn the_table_is_the_headers() {
     assert_eq!(TABLE.len(), macros("XENVNET_ERROR_").len() + 1);
 }
 
+/// The words of an enum, which the core has no list of: as its refusal of another word tells them.
+fn words<T: serde::de::DeserializeOwned>(refused: &str) -> Vec<String> {
+    let Err(error) = serde_json::from_str::<T>(refused) else { panic!("{refused} was read") };
+    let error = error.to_string();
+    let (_, known) = error.split_once("expected one of ").unwrap_or_else(|| panic!("{error}"));
+    known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Whether a comment of the header has this word, not merely a part of another.
+fn explains(comment: &str, word: &str) -> bool {
+    comment.split(|c: char| !c.is_alphanumeric() && c != '_').any(|found| found == word)
+}
+
+/// The comment and the declaration of a function.
+fn comment(function: &str) -> &'static str {
+    let end = HEADER.find(&format!("{function}(const ")).unwrap_or_else(|| panic!("no {function}()"));
+    &HEADER[HEADER[..end].rfind("\n\n").unwrap()..end]
+}
+
+#[test]
+fn every_kind_of_finding_is_named() {
+    let kinds = words::<Finding>(r#"{"finding":"?"}"#);
+    assert!(kinds.len() >= 24 && kinds.iter().any(|kind| kind == Finding::CutOff.kind()));
+    for kind in kinds {
+        assert!(explains(comment("xenvnet_finding_kind"), &kind), "{kind}");
+    }
+}
+
+#[test]
+fn every_reason_for_a_drop_and_every_table_is_named() {
+    let comment = comment("xenvnet_snapshot_json");
+    for reason in DropReason::ALL {
+        assert!(explains(comment, reason.name()), "{reason}");
+    }
+    for table in words::<Table>("\"?\"") {
+        // The names that older versions wrote are still read.
+        assert!(["filter", "nat"].contains(&table.as_str()) || explains(comment, &table), "{table}");
+    }
+}
+
+#[test]
+fn every_severity_is_a_macro_of_its_number() {
+    let severities = macros("XENVNET_SEVERITY_");
+    let words = words::<Severity>("\"?\"");
+    assert_eq!(severities.len(), words.len() + 1, "and that of nothing");
+    for word in words {
+        let severity: Severity = serde_json::from_value(word.as_str().into()).unwrap();
+        let number = finding::number(severity);
+        assert_eq!(severities.get(word.to_uppercase().as_str()), Some(&number.to_string().as_str()), "{word}");
+        assert_eq!(boundary::text(finding::xenvnet_severity_name(number), "name").unwrap(), word);
+    }
+}
+
 #[test]
 fn the_version_is_the_crates() {
     let version = macros("XENVNET_VERSION");
@@ -77,6 +131,10 @@ fn what_is_made_has_its_free() {
     }
     for line in HEADER.lines().filter_map(|line| line.strip_prefix("typedef struct ")) {
         let name = line.split(' ').next().unwrap();
+        // Only ever borrowed: it goes with its report.
+        if name == "xenvnet_finding" {
+            continue;
+        }
         assert!(HEADER.contains(&format!("void {name}_free({name} *")), "{name} cannot be freed");
     }
 }
@@ -86,7 +144,8 @@ fn whatever_can_fail_takes_an_error_last() {
     let functions = HEADER.split("\nint ").skip(1).filter_map(|rest| rest.split_once(';'));
     let mut seen = 0;
     for (declaration, _) in functions {
-        if declaration.starts_with("xenvnet_error_") {
+        let reads_a_field = ["xenvnet_error_", "xenvnet_finding_", "xenvnet_report_worst("];
+        if reads_a_field.iter().any(|name| declaration.starts_with(name)) {
             continue;
         }
         assert!(declaration.ends_with("xenvnet_error **error)"), "{declaration}");

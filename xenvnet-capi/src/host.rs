@@ -3,11 +3,12 @@
 use crate::boundary::{Result, bytes, call, free};
 use crate::error::xenvnet_error;
 use crate::plan::xenvnet_plan;
+use crate::report::xenvnet_report;
 use crate::verbs::verb;
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
-use xenvnet_core::{ErrorKind, Host, Operation};
+use xenvnet_core::{ErrorKind, Host, Operation, Outcome};
 
 /// A host, or one network namespace of it: sockets to the kernel, opened once and kept. Threads: any
 /// number may use it at once, and their calls wait for each other; only xenvnet_free() must be
@@ -89,7 +90,23 @@ pub unsafe extern "C" fn xenvnet_free(host: *mut xenvnet) {
 }
 
 /// Reads everything that this library knows of the host: bridges, ports, guests, locks, dropped
-/// frames, routes, masquerading, networks; a JSON object.
+/// frames, routes, masquerading, networks; a JSON object. Its keys:
+///
+///     links, addresses, routes   interfaces, and what leads to them
+///     tables                     our nf_tables tables: bridge, netdev, inet, dom0, untracked
+///     guards, ingress            locks by interface: in table bridge; and in table netdev, where
+///                                frames come in. A routed vif is in the second, a port whose
+///                                guest has an emulated card too is in both
+///     hooks                      interfaces whose frames visit table netdev
+///     dom0                       what guests reach on dom0, by interface, where it is not open
+///     untracked                  guests whose bridged packets dom0 does not track
+///     drops                      frames by vif, reason and table. A guest that is held in two
+///                                tables may be counted in each: add them up. The reasons: mac,
+///                                arp, ip4, ip6, dhcp, nd, ethertype, unguarded (not locked
+///                                under its name of now), dom0 (to dom0, and not let in)
+///     masquerades, networks, sysctls
+///
+/// A key of a feature that is not used may be missing.
 ///
 /// `json`: owned, xenvnet_string_free().
 #[unsafe(no_mangle)]
@@ -152,6 +169,44 @@ pub unsafe extern "C" fn xenvnet_apply(
     error: *mut *mut xenvnet_error,
 ) -> c_int {
     verb(host, changed, error, |host| Ok(host.apply(&borrow!(plan).plan)?))
+}
+
+/// Whether the kernel still holds what was asked for: everything is read back and compared with
+/// what the state directory remembers, or, where it remembers nothing, with what the locks say
+/// themselves. Changes nothing.
+///
+/// `report`: owned, xenvnet_report_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_verify(
+    host: *const xenvnet,
+    report: *mut *mut xenvnet_report,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    call(error, || {
+        let place = out!(report);
+        place.give(xenvnet_report::new(borrow!(host).host.verify()?));
+        Ok(())
+    })
+}
+
+/// Mends what xenvnet_verify() finds, as far as it can be mended, all or nothing. The report is of
+/// what was found before; xenvnet_verify() tells what is left.
+///
+/// `report`: owned, xenvnet_report_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_repair(
+    host: *const xenvnet,
+    report: *mut *mut xenvnet_report,
+    changed: *mut bool,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    verb(host, changed, error, |host| {
+        let place = out!(report);
+        let report = host.repair()?;
+        let outcome = if report.repair.is_empty() { Outcome::Unchanged } else { Outcome::Changed };
+        place.give(xenvnet_report::new(report));
+        Ok(outcome)
+    })
 }
 
 /// Puts back the last change that was made through this state directory, by whatever process,

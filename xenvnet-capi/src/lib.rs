@@ -32,6 +32,10 @@ pub mod attachment;
 
 pub mod plan;
 
+pub mod report;
+
+pub mod finding;
+
 pub mod mac;
 
 #[cfg(debug_assertions)]

@@ -7,7 +7,7 @@ use crate::bridge::xenvnet_bridge;
 use crate::error::xenvnet_error;
 use crate::host::xenvnet;
 use std::ffi::{c_char, c_int};
-use xenvnet_core::{Host, Masquerade, Outcome, parse_ip_network};
+use xenvnet_core::{Host, Masquerade, Operation, Outcome, parse_ip_network};
 
 /// Runs a verb on a host and says whether it had to change anything, if anybody asks.
 pub(crate) fn verb(
@@ -71,8 +71,8 @@ pub unsafe extern "C" fn xenvnet_release_vif(
     verb(host, changed, error, |host| Ok(host.release_vif(parse!(vif))?))
 }
 
-/// A guest's interface is held to what it may send. Fails with XENVNET_ERROR_UNSUPPORTED where it is
-/// up and no port of a bridge: nothing would hold it there.
+/// A guest's interface is held to what it may send: by its bridge or, where it is up and no port of
+/// one, where its frames come in.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_set_antispoof(
     host: *const xenvnet,
@@ -127,8 +127,8 @@ fn masquerade(subnet: *const c_char, uplink: *const c_char) -> Result<Masquerade
     Ok(masquerade)
 }
 
-/// A vif is named, sized, locked, enslaved and up, in the order that never leaves it up without its
-/// lock.
+/// A vif is named, sized, locked, a port or routed, and up, in the order that never leaves it up
+/// without its lock.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_attach_vif(
     host: *const xenvnet,
@@ -156,8 +156,8 @@ pub unsafe extern "C" fn xenvnet_attach_vifs(
     })
 }
 
-/// A vif is down, off its bridge, its lock gone. It may have vanished already. Where it was renamed,
-/// `vif` is the name it has now or the one that netback gave it.
+/// A vif is down, off its bridge or its routes, its lock gone. It may have vanished already. Where
+/// it was renamed, `vif` is the name it has now or the one that netback gave it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_detach_vif(
     host: *const xenvnet,
@@ -168,9 +168,26 @@ pub unsafe extern "C" fn xenvnet_detach_vif(
     verb(host, changed, error, |host| Ok(host.detach_vif(parse!(vif))?))
 }
 
+/// The guests behind an interface, a bridge or a routed vif, reach this on dom0 itself, on any of
+/// its addresses: "open", what dom0's own firewall lets in; "closed", nothing; or these services
+/// alone, "services(dhcp,dns,icmp,ntp,ra,tcp:22,udp:53)". Answers to what dom0 began do arrive, and
+/// what it forwards is another matter. The interface need not be there yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_set_dom0(
+    host: *const xenvnet,
+    interface: *const c_char,
+    access: *const c_char,
+    changed: *mut bool,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    verb(host, changed, error, |host| {
+        Ok(host.run(&Operation::SetDom0 { interface: parse!(interface), access: parse!(access) })?)
+    })
+}
+
 /// A network runs. `line` is what xend-config.sxp has between the quotes of network-script:
-/// "network-virtual bridgeip=10.98.98.1/24 brnet=10.98.98.0/24". Fails with
-/// XENVNET_ERROR_UNSUPPORTED where forwarding cannot be read.
+/// "network-virtual bridgeip=10.98.98.1/24 brnet=10.98.98.0/24"; beyond that dom0=ACCESS, as in
+/// xenvnet_set_dom0(). Fails with XENVNET_ERROR_UNSUPPORTED where forwarding cannot be read.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_start_network(
     host: *const xenvnet,

@@ -1,6 +1,6 @@
 //! The grammar: what may be written after `xenvnet`.
 
-use crate::verbs::{antispoof, bridge, mac, masquerade, network, vif};
+use crate::verbs::{antispoof, bridge, dom0, mac, masquerade, network, status, verify, vif};
 use clap::{Args, Parser, Subcommand};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -62,6 +62,9 @@ pub(crate) enum Verb {
     /// What a guest may send.
     #[command(subcommand)]
     Antispoof(antispoof::Verb),
+    /// What guests reach on dom0 itself.
+    #[command(subcommand)]
+    Dom0(dom0::Verb),
     /// Subnets that speak to the outside with dom0's address.
     #[command(subcommand)]
     Masquerade(masquerade::Verb),
@@ -84,7 +87,12 @@ pub(crate) enum Verb {
     /// Put back what the last call changed.
     Undo,
     /// Bridges, guests, locks, drops, networks: one snapshot.
-    Status,
+    Status(status::Status),
+    /// Whether the kernel still holds what was asked for: holes and leftovers, each with its remedy.
+    #[command(
+        after_help = "Exit codes: 0 sound (there may be notes), 1 a fault or a hole was found (with --repair: is left), 3 with --repair --dry-run when something would be mended."
+    )]
+    Verify(verify::Verify),
     /// Write the completions for a shell.
     Completions {
         /// The shell.

@@ -1,10 +1,13 @@
 //! What a bridge is, as Xen hosts use them.
 
+use crate::dom0::Dom0;
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::Hold;
 use crate::ifname::IfName;
 use crate::mac::MacAddr;
 use crate::plan::{LinkSettings, Plan, Step};
 use crate::snapshot::{BridgeState, Link, Pinning, PortState, Snapshot};
+use crate::table::Table;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
@@ -230,7 +233,8 @@ pub(crate) fn plan_delete(bridge: IfName, now: &Snapshot) -> Result<Plan> {
         state,
         auto_link_local: link.auto_link_local.unwrap_or(false),
     }]);
-    Ok(plan)
+    // What its guests reached on dom0 is not for the next bridge of that name.
+    Ok(plan.then(Dom0::forget(bridge, now)))
 }
 
 /// Makes an interface a port. A locked one gets its port flags and its fixed addresses with it,
@@ -239,8 +243,14 @@ pub(crate) fn plan_enslave(port: IfName, bridge: IfName, now: &Snapshot) -> Resu
     let what = || format!("enslave {port} to {bridge}");
     now.expect_bridge(bridge, what)?;
     let link = now.expect_link(port, what)?;
-    let lock = now.guard_of(port).map(|guard| &guard.lock);
-    let Some(enslave) = step_enslave(link, bridge, lock, false, what)? else { return Ok(Plan::default()) };
+    let lock = now.guard_at(Table::Bridge, port).map(|guard| &guard.lock);
+    if lock.is_none() && now.guard_at(Table::Netdev, port).is_some() {
+        return Err(Error::cannot(ErrorKind::Conflict, what(), format!("{port} is held as a routed interface"))
+            .with_advice(format!("detach it first: xenvnet vif detach {port}")));
+    }
+    let hold = Hold { guarded: lock.is_some(), isolated: false, paired: now.is_paired(port), stp: false };
+    let macs = lock.map(|lock| lock.macs()).unwrap_or_default();
+    let Some(enslave) = step_enslave(link, bridge, hold, macs, now, what)? else { return Ok(Plan::default()) };
     let Step::Enslave { state, .. } = &enslave else { return Ok(Plan::from_iter([enslave])) };
     let state = *state;
     let mut plan = Plan::default();
@@ -250,7 +260,7 @@ pub(crate) fn plan_enslave(port: IfName, bridge: IfName, now: &Snapshot) -> Resu
     }
     plan.extend([enslave]);
     if lock.is_some() {
-        plan.extend([Step::Check { port, bridge, group: link.group, state }]);
+        plan.extend([Step::Check { link: port, group: link.group, bridge: Some(bridge), state }]);
     }
     if pause {
         plan.extend([Step::Up { link: port }]);
@@ -262,8 +272,9 @@ pub(crate) fn plan_enslave(port: IfName, bridge: IfName, now: &Snapshot) -> Resu
 pub(crate) fn step_enslave(
     link: &Link,
     bridge: IfName,
-    lock: Option<&crate::Lock>,
-    isolated: bool,
+    hold: Hold,
+    macs: &[MacAddr],
+    now: &Snapshot,
     what: impl Fn() -> String,
 ) -> Result<Option<Step>> {
     match link.master {
@@ -277,9 +288,9 @@ pub(crate) fn step_enslave(
     if link.is_bridge() {
         return Err(Error::cannot(ErrorKind::InvalidArgument, what(), format!("{} is a bridge itself", link.name)));
     }
-    let fresh = PortState::default();
-    let state = lock.map_or(PortState { isolated, ..fresh }, |lock| crate::guard::port_state(lock, isolated, fresh));
-    let macs = lock.map(|lock| lock.macs().to_vec()).unwrap_or_default();
+    let stp = now.link(bridge).and_then(|bridge| bridge.bridge).is_some_and(|bridge| bridge.stp);
+    let state = Hold { stp, ..hold }.state(PortState::default());
+    let macs = if hold.is_pinned() { macs.to_vec() } else { Vec::new() };
     Ok(Some(Step::Enslave { port: link.name, bridge, state, macs, pinning: Pinning::default() }))
 }
 
@@ -293,12 +304,14 @@ pub(crate) fn plan_release(port: IfName, now: &Snapshot) -> Result<Plan> {
 
 pub(crate) fn steps_release(link: &Link, bridge: IfName, now: &Snapshot) -> Vec<Step> {
     let guard = now.guard_of(link.name);
+    // A port that learns has nothing pinned to it.
+    let pinned = now.guard_at(Table::Bridge, link.name).filter(|_| link.port.is_some_and(|port| !port.learning));
     let down = (link.up && (link.is_vif() || guard.is_some())).then_some(Step::Down { link: link.name });
     let release = Step::Release {
         port: link.name,
         bridge,
         state: link.port.unwrap_or_default(),
-        macs: guard.map(|guard| guard.lock.macs().to_vec()).unwrap_or_default(),
+        macs: pinned.map(|guard| guard.lock.macs().to_vec()).unwrap_or_default(),
         pinning: Pinning::default(),
     };
     down.into_iter().chain([release]).collect()

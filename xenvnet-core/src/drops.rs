@@ -1,6 +1,7 @@
-//! Frames that a lock dropped, counted per vif and reason.
+//! Frames that were dropped, counted per interface and reason.
 
 use crate::ifname::IfName;
+use crate::table::Table;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -9,7 +10,7 @@ use std::fmt;
 /// ```
 /// use xenvnet_core::DropReason;
 /// assert_eq!(DropReason::Ip4.name(), "ip4");
-/// assert_eq!(DropReason::ALL.len(), 7);
+/// assert_eq!(DropReason::ALL.len(), 9);
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,8 +28,15 @@ pub enum DropReason {
     Dhcp,
     /// Neighbour discovery for what is not the guest's.
     Nd,
-    /// Anything that is not ARP, IPv4 or IPv6 on untagged Ethernet II.
+    /// Anything that is not ARP, IPv4 or IPv6 on untagged Ethernet II, or is addressed to a group that
+    /// is reserved for bridges.
     EtherType,
+    /// A guest's interface that is not held under the name that it has: renamed behind our back,
+    /// or brought up by somebody else.
+    Unguarded,
+    /// A packet to dom0 itself that the network does not allow. Counted by the interface that it
+    /// came in by: a bridge, or a routed vif.
+    Dom0,
 }
 
 impl DropReason {
@@ -37,7 +45,7 @@ impl DropReason {
     /// ```
     /// assert!(xenvnet_core::DropReason::ALL.contains(&xenvnet_core::DropReason::Nd));
     /// ```
-    pub const ALL: [DropReason; 7] = [
+    pub const ALL: [DropReason; 9] = [
         DropReason::Mac,
         DropReason::Arp,
         DropReason::Ip4,
@@ -45,6 +53,8 @@ impl DropReason {
         DropReason::Dhcp,
         DropReason::Nd,
         DropReason::EtherType,
+        DropReason::Unguarded,
+        DropReason::Dom0,
     ];
 
     /// The word for it in reports and in the set's name.
@@ -61,6 +71,8 @@ impl DropReason {
             DropReason::Dhcp => "dhcp",
             DropReason::Nd => "nd",
             DropReason::EtherType => "ethertype",
+            DropReason::Unguarded => "unguarded",
+            DropReason::Dom0 => "dom0",
         }
     }
 }
@@ -71,7 +83,7 @@ impl fmt::Display for DropReason {
     }
 }
 
-/// Frames of one guest that were dropped for one reason.
+/// Frames of one interface that were dropped for one reason.
 ///
 /// ```
 /// use xenvnet_core::{DropReason, Drops};
@@ -90,10 +102,13 @@ pub struct Drops {
     pub frames: u64,
     /// How many octets they had together, without the Ethernet header.
     pub octets: u64,
+    /// The table that counted them: a port of a guest with two cards is held in two.
+    #[serde(default)]
+    pub table: Table,
 }
 
 impl Drops {
-    /// A count.
+    /// A count of the bridge's table.
     ///
     /// ```
     /// # use xenvnet_core::{DropReason, Drops};
@@ -101,6 +116,6 @@ impl Drops {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn new(vif: IfName, reason: DropReason, frames: u64, octets: u64) -> Drops {
-        Drops { vif, reason, frames, octets }
+        Drops { vif, reason, frames, octets, table: Table::Bridge }
     }
 }

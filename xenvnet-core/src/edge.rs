@@ -1,18 +1,21 @@
 //! The two sockets of a host, and what is read over them.
 
-use crate::drops::Drops;
+use crate::drops::{DropReason, Drops};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
+use crate::mac::MacAddr;
 use crate::needs::Needs;
 use crate::netlink::channel::{Answer, Channel, Refusal};
 use crate::netlink::link::Seen;
 use crate::netlink::transport::{Opener, Protocol, is_missing};
-use crate::netlink::{Request, address, link, nf, route};
-use crate::plan::Table;
+use crate::netlink::{Request, address, link, neighbour, nf, route};
 use crate::snapshot::{LAYOUT, Snapshot};
+use crate::table::Table;
+use crate::verify::{DroppingChain, Evidence};
 use nix::libc;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 
 /// One blocking socket for each part of the kernel, kept open: closing one of nf_tables' after a
 /// change blocks for a grace period and holds up everybody else's.
@@ -45,6 +48,7 @@ impl Edge {
         reading.named_links(needs)?;
         reading.nf_by_key(needs)?;
         reading.renamed(needs)?;
+        reading.twins(needs)?;
         reading.ports(needs)?;
         reading.masters()?;
         reading.addresses(needs)?;
@@ -52,15 +56,49 @@ impl Edge {
         Ok(reading.finish())
     }
 
+    /// Reads one of our tables as it is, down to its rules.
+    pub(crate) fn inspect(&mut self, table: Table) -> Result<nf::Inspection> {
+        let what = format!("look at {table}");
+        let mut reading = Reading { edge: self, what: &what, snapshot: Snapshot::default(), seen: Vec::new() };
+        let mut found = nf::Inspection::default();
+        let Some(answers) = reading.nf_query(&[nf::Inspection::get_table(table)])? else { return Ok(found) };
+        let messages = answers.iter().flat_map(|answer| &answer.messages);
+        messages.for_each(|(_, body)| found.read_table(body));
+        if found.is_present() {
+            for request in nf::Inspection::dumps(table) {
+                let answer = reading.nf_dump(&request)?;
+                answer.messages.iter().for_each(|(kind, body)| found.read(table, *kind, body));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads all that is compared with what was asked for.
+    pub(crate) fn evidence(&mut self) -> Result<Evidence> {
+        let mut evidence = Evidence { now: self.snapshot()?, ..Evidence::default() };
+        for table in Table::ALL {
+            evidence.tables.insert(table, self.inspect(table)?);
+        }
+        let what = "verify the host";
+        let mut reading = Reading { edge: self, what, snapshot: Snapshot::default(), seen: Vec::new() };
+        let entries = reading.dump(&neighbour::all(), "the bridges' tables")?;
+        evidence.pinned = entries.messages.iter().filter_map(|(_, body)| neighbour::parse_pinned(body)).collect();
+        let chains = reading.nf_dump(&nf::get_all_chains())?;
+        let dropping = chains.messages.iter().filter_map(|(_, body)| nf::parse_dropping(body));
+        evidence.dropping = dropping.map(|(family, table, chain)| DroppingChain { family, table, chain }).collect();
+        Ok(evidence)
+    }
+
     /// Reads everything.
     pub(crate) fn snapshot(&mut self) -> Result<Snapshot> {
         let mut reading =
             Reading { edge: self, what: "read the host's network", snapshot: Snapshot::default(), seen: Vec::new() };
         reading.all_links()?;
-        let needs = Needs { nat: true, all_guards: true, ..Needs::default() };
+        let needs = Needs { nat: true, all_guards: true, all_dom0: true, ..Needs::default() };
         reading.all_addresses()?;
         reading.layouts()?;
         reading.nf_dumps(&needs)?;
+        reading.tracking()?;
         reading.drops()?;
         Ok(reading.finish())
     }
@@ -98,7 +136,8 @@ impl Reading<'_> {
     }
 
     fn named_links(&mut self, needs: &Needs) -> Result<()> {
-        let requests: Vec<_> = needs.links.iter().map(|name| link::get(*name)).collect();
+        let names = needs.links.union(&needs.twins);
+        let requests: Vec<_> = names.map(|name| link::get(*name)).collect();
         let answers = self.ask(&requests, "its interfaces")?;
         self.take_links(answers);
         Ok(())
@@ -142,15 +181,31 @@ impl Reading<'_> {
             let found: Vec<_> = links.filter(|seen| seen.link.alias == vif.as_str()).collect();
             let mut names: BTreeSet<_> = found.iter().map(|seen| seen.link.name).collect();
             self.seen.extend(found);
-            if self.snapshot.filter.is_some() {
+            for table in GUESTS.into_iter().filter(|table| self.snapshot.has(*table)).collect::<Vec<_>>() {
                 let mut locks = nf::Locks::default();
-                let answer = self.nf_dump(&nf::guard::get_every())?;
+                let answer = self.nf_dump(&nf::guard::get_every(table))?;
                 answer.messages.iter().for_each(|(_, body)| locks.read_guard(body));
                 names.extend(locks.owned_by(vif));
             }
-            self.nf_by_key(&Needs { guards: names, ..Needs::default() })?;
+            let dom0 = if needs.dom0.contains(&vif) { names.clone() } else { BTreeSet::new() };
+            self.nf_by_key(&Needs { guards: names.clone(), untracked: names, dom0, ..Needs::default() })?;
         }
         Ok(())
+    }
+
+    /// The other ports of guests that have two; for most there is none.
+    fn twins(&mut self, needs: &Needs) -> Result<()> {
+        let formerly = |seen: &Seen| needs.guards.contains(&seen.link.name).then(|| seen.link.alias.parse().ok())?;
+        let renamed: BTreeSet<_> = self.seen.iter().filter_map(formerly).filter_map(IfName::twin).collect();
+        let unseen: Vec<_> = renamed.difference(&needs.twins).map(|name| link::get(*name)).collect();
+        let answers = self.ask(&unseen, "its interfaces")?;
+        self.take_links(answers);
+        let twins = needs.twins.union(&renamed).copied().filter(|name| !needs.guards.contains(name));
+        let there: BTreeSet<_> = twins.filter(|name| self.index(*name).is_some()).collect();
+        if there.is_empty() {
+            return Ok(());
+        }
+        self.nf_by_key(&Needs { guards: there.clone(), untracked: there, facts: needs.facts, ..Needs::default() })
     }
 
     /// Bridges that nobody named but that something named is a port of.
@@ -175,6 +230,14 @@ impl Reading<'_> {
             let Some(index) = self.index(*name) else { continue };
             self.take_routes(Some(index))?;
         }
+        for name in &needs.unbridged {
+            let is_it = |seen: &&Seen| seen.link.name == *name || seen.link.alias == name.as_str();
+            let alone = self.seen.iter().filter(is_it).filter(|seen| seen.master.is_none());
+            for index in alone.map(|seen| seen.link.index).collect::<Vec<_>>() {
+                self.take_addresses(Some(index))?;
+                self.take_routes(Some(index))?;
+            }
+        }
         Ok(())
     }
 
@@ -186,11 +249,15 @@ impl Reading<'_> {
     fn take_addresses(&mut self, index: Option<u32>) -> Result<()> {
         let answer = self.dump(&address::all(index), "addresses")?;
         let names = self.names();
-        for (at, address) in answer.messages.iter().filter_map(|(_, body)| address::parse(body)) {
-            // Link-local addresses come and go by the kernel's own hand.
+        let macs: BTreeMap<_, _> = self.seen.iter().map(|seen| (seen.link.index, seen.link.mac)).collect();
+        let read = |body: &[u8]| Some((address::parse(body)?, address::is_the_kernels(body)));
+        for ((at, address), made) in answer.messages.iter().filter_map(|(_, body)| read(body)) {
+            // Link-local addresses come and go by the kernel's own hand, unless somebody chose one.
             let own = match address.ip() {
-                std::net::IpAddr::V6(ip) => ip.is_unicast_link_local(),
-                std::net::IpAddr::V4(_) => false,
+                IpAddr::V6(ip) if ip.is_unicast_link_local() => made.unwrap_or_else(|| {
+                    macs.get(&at).copied().flatten().is_some_and(|mac: MacAddr| mac.link_local() == ip)
+                }),
+                _ => false,
             };
             // A kernel that does not know the filter gives everything.
             if let Some(name) = names.get(&at).filter(|_| index.is_none_or(|index| index == at) && !own) {
@@ -221,48 +288,83 @@ impl Reading<'_> {
         self.seen.iter().map(|seen| (seen.link.index, seen.link.name)).collect()
     }
 
-    /// One exchange for everything of nf_tables that is found by its key.
+    /// One exchange for everything of nf_tables that is found by its key; another one for each of the
+    /// few that are held at ingress.
     fn nf_by_key(&mut self, needs: &Needs) -> Result<()> {
-        let filter = needs.all_guards || !needs.guards.is_empty();
-        let mut requests = Vec::new();
-        let mut tables = Vec::new();
-        for (table, wanted) in [(Table::Filter, filter), (Table::Nat, needs.nat)] {
-            if wanted {
-                tables.push(table);
-                requests.push(nf::get_layout(table));
+        let guests = needs.all_guards || !needs.guards.is_empty();
+        let tables: Vec<_> = [
+            (Table::Bridge, guests),
+            (Table::Netdev, guests),
+            (Table::Inet, guests || needs.nat),
+            (Table::Dom0, needs.all_dom0 || !needs.dom0.is_empty()),
+            (Table::Untracked, needs.all_guards || !needs.untracked.is_empty()),
+        ]
+        .into_iter()
+        .filter_map(|(table, wanted)| wanted.then_some(table))
+        .collect();
+        let mut questions: Vec<(About, Request)> = Vec::new();
+        questions.extend(tables.iter().map(|table| (About::Layout(*table), nf::get_layout(*table))));
+        for vif in needs.guards.iter().copied() {
+            questions.extend(GUESTS.map(|table| (About::Guard(table), nf::guard::get_one(table, vif))));
+            questions.extend(drops_of(Table::Bridge, vif));
+            questions.push((About::Hook, nf::get_hook(vif)));
+        }
+        questions.extend(needs.untracked.iter().map(|vif| (About::Untracked, nf::untracked::get_one(*vif))));
+        for name in needs.dom0.iter().copied() {
+            questions.push((About::Dom0, nf::dom0::get_one(name)));
+            questions.extend(drops_of(Table::Dom0, name));
+        }
+        if !needs.nat {
+            questions.extend(needs.networks_of.iter().map(|name| (About::Network, nf::networks::get_one(*name))));
+        }
+        self.nf_answers(questions, needs.facts)?;
+        let mut more = Vec::new();
+        for vif in needs.guards.iter().copied() {
+            let chain = self.snapshot.half_hooks.contains(&vif);
+            if chain || self.snapshot.ingress.contains_key(&vif) {
+                more.push((About::AtIngress, nf::at_ingress::get_one(vif)));
+                more.extend([Table::Netdev, Table::Inet].into_iter().flat_map(|table| drops_of(table, vif)));
             }
         }
-        let mut drop_reasons = Vec::new();
-        for vif in &needs.guards {
-            requests.extend(nf::guard::get_one(*vif));
-            drop_reasons.push(None);
-            drop_reasons.extend(nf::drop_sets().map(|(reason, _)| Some(reason)));
+        self.nf_answers(more, false)
+    }
+
+    /// A hook is whole when its chain is there and the inet table knows of it.
+    fn take_half_hook(&mut self, vif: IfName) {
+        if !self.snapshot.half_hooks.insert(vif) {
+            self.snapshot.half_hooks.remove(&vif);
+            self.snapshot.hooks.insert(vif);
         }
-        let networks: Vec<_> = needs.networks_of.iter().filter(|_| !needs.nat).collect();
-        requests.extend(networks.into_iter().map(|bridge| nf::networks::get_one(*bridge)));
-        if requests.is_empty() {
+    }
+
+    fn nf_answers(&mut self, questions: Vec<(About, Request)>, facts: bool) -> Result<()> {
+        if questions.is_empty() {
             return Ok(());
         }
-        let Some(mut answers) = self.nf_query(&requests)?.map(Vec::into_iter) else { return Ok(()) };
-        for table in tables {
-            let answer = answers.next().unwrap_or_default();
-            self.take_layout(table, &answer)?;
-        }
-        let mut locks = nf::Locks::default();
-        for (reason, answer) in drop_reasons.into_iter().zip(answers.by_ref()) {
+        let (about, requests): (Vec<_>, Vec<_>) = questions.into_iter().unzip();
+        let Some(answers) = self.nf_query(&requests)? else { return Ok(()) };
+        let mut locks = GUESTS.map(|table| (table, nf::Locks::default()));
+        for (about, answer) in about.into_iter().zip(answers) {
             for (_, body) in &answer.messages {
-                match reason {
-                    None => locks.read_guard(body),
-                    Some(reason) => self.snapshot.drops.extend(nf::parse_drops(reason, body)),
+                match about {
+                    About::Layout(table) => self.take_layout(table, body)?,
+                    About::Guard(table) => locks[usize::from(table == Table::Netdev)].1.read_guard(body),
+                    About::Drops(table, reason) => self.snapshot.drops.extend(nf::parse_drops(table, reason, body)),
+                    About::Hook => nf::parse_hook(body).into_iter().for_each(|vif| self.take_half_hook(vif)),
+                    About::AtIngress => {
+                        nf::at_ingress::parse(body).into_iter().for_each(|vif| self.take_half_hook(vif));
+                    }
+                    About::Untracked => self.snapshot.untracked.extend(nf::untracked::parse(body)),
+                    About::Dom0 => self.snapshot.dom0.extend(nf::dom0::parse(body)),
+                    About::Network => self.take_network(body),
                 }
             }
         }
-        if needs.facts {
-            locks.doubt_comments();
-        }
-        self.take_locks(locks)?;
-        for answer in answers {
-            self.take_networks(&answer);
+        for (table, mut locks) in locks {
+            if facts {
+                locks.doubt_comments();
+            }
+            self.take_locks(table, locks)?;
         }
         Ok(())
     }
@@ -295,19 +397,15 @@ impl Reading<'_> {
     }
 
     fn layouts(&mut self) -> Result<()> {
-        let tables = [Table::Filter, Table::Nat];
-        let Some(answers) = self.nf_query(&tables.map(nf::get_layout))? else { return Ok(()) };
-        for (table, answer) in tables.into_iter().zip(answers) {
-            self.take_layout(table, &answer)?;
-        }
-        Ok(())
+        let questions = Table::ALL.map(|table| (About::Layout(table), nf::get_layout(table)));
+        self.nf_answers(questions.into(), false)
     }
 
-    fn take_layout(&mut self, table: Table, answer: &Answer) -> Result<()> {
-        let Some((_, body)) = answer.messages.first() else { return Ok(()) };
+    fn take_layout(&mut self, table: Table, body: &[u8]) -> Result<()> {
         let layout = nf::parse_layout(body);
         match layout {
-            LAYOUT => {}
+            // What an older version left behind is read as it is, and converted before it is written.
+            1..=LAYOUT => drop(self.snapshot.tables.insert(table, layout)),
             0 => {
                 return Err(Error::cannot(
                     ErrorKind::Conflict,
@@ -325,40 +423,60 @@ impl Reading<'_> {
                 .with_advice("use the version of xenvnet that made it"));
             }
         }
-        match table {
-            Table::Filter => self.snapshot.filter = Some(layout),
-            Table::Nat => self.snapshot.nat = Some(layout),
-        }
         Ok(())
     }
 
     /// Locks whose comment was too short for them cost a dump of the sets.
-    fn take_locks(&mut self, mut locks: nf::Locks) -> Result<()> {
+    fn take_locks(&mut self, table: Table, mut locks: nf::Locks) -> Result<()> {
         if locks.wants_facts() {
-            for (set, request) in nf::guard::get_facts() {
+            for (set, request) in nf::guard::get_facts(table) {
                 let answer = self.nf_dump(&request)?;
                 answer.messages.iter().for_each(|(_, body)| locks.read_facts(set, body));
             }
         }
-        self.snapshot.guards.extend(locks.finish());
+        let guards = if table == Table::Netdev { &mut self.snapshot.ingress } else { &mut self.snapshot.guards };
+        guards.extend(locks.finish());
         Ok(())
     }
 
-    fn take_networks(&mut self, answer: &Answer) {
-        let records = answer.messages.iter().flat_map(|(_, body)| nf::networks::parse(body));
-        self.snapshot.networks.extend(records.map(|record| (record.network.bridge_name(), record)));
+    fn take_network(&mut self, body: &[u8]) {
+        let records = nf::networks::parse(body);
+        self.snapshot.networks.extend(records.into_iter().map(|record| (record.network.bridge_name(), record)));
     }
 
     fn nf_dumps(&mut self, needs: &Needs) -> Result<()> {
-        if needs.all_guards && self.snapshot.filter.is_some() {
+        for table in
+            GUESTS.into_iter().filter(|table| needs.all_guards && self.snapshot.has(*table)).collect::<Vec<_>>()
+        {
             let mut locks = nf::Locks::default();
-            let answer = self.nf_dump(&nf::guard::get_every())?;
+            let answer = self.nf_dump(&nf::guard::get_every(table))?;
             answer.messages.iter().for_each(|(_, body)| locks.read_guard(body));
-            self.take_locks(locks)?;
+            if needs.facts {
+                locks.doubt_comments();
+            }
+            self.take_locks(table, locks)?;
         }
-        if needs.nat && self.snapshot.nat.is_some() {
+        if needs.all_guards && self.snapshot.has(Table::Netdev) {
+            let chains = self.nf_dump(&nf::get_chains(Table::Netdev))?;
+            chains
+                .messages
+                .iter()
+                .filter_map(|(_, body)| nf::parse_hook(body))
+                .for_each(|vif| self.take_half_hook(vif));
+            let names = self.nf_dump(&nf::at_ingress::get_every())?;
+            let names = names.messages.iter().flat_map(|(_, body)| nf::at_ingress::parse(body));
+            names.for_each(|vif| self.take_half_hook(vif));
+        }
+        if needs.all_dom0 {
+            self.snapshot.all_dom0 = true;
+            if self.snapshot.has(Table::Dom0) {
+                let answer = self.nf_dump(&nf::dom0::get_every())?;
+                self.snapshot.dom0.extend(answer.messages.iter().flat_map(|(_, body)| nf::dom0::parse(body)));
+            }
+        }
+        if needs.nat && self.snapshot.has(Table::Inet) {
             let answer = self.nf_dump(&nf::networks::get_every())?;
-            self.take_networks(&answer);
+            answer.messages.iter().for_each(|(_, body)| self.take_network(body));
             let answer = self.nf_dump(&nf::get_masquerades())?;
             let rules = answer.messages.iter().filter_map(|(_, body)| nf::parse_masquerade(body));
             self.snapshot.masquerades.extend(rules.map(|(masquerade, _)| masquerade));
@@ -366,28 +484,62 @@ impl Reading<'_> {
         Ok(())
     }
 
+    fn tracking(&mut self) -> Result<()> {
+        if self.snapshot.has(Table::Untracked) {
+            let answer = self.nf_dump(&nf::untracked::get_every())?;
+            self.snapshot.untracked.extend(answer.messages.iter().flat_map(|(_, body)| nf::untracked::parse(body)));
+        }
+        Ok(())
+    }
+
     fn drops(&mut self) -> Result<()> {
-        if self.snapshot.filter.is_none() {
-            return Ok(());
+        for table in Table::ALL.into_iter().filter(|table| self.snapshot.has(*table)).collect::<Vec<_>>() {
+            for (reason, request) in nf::guard::get_drops(table) {
+                let answer = self.nf_dump(&request)?;
+                let drops = answer.messages.iter().flat_map(|(_, body)| nf::parse_drops(table, reason, body));
+                self.snapshot.drops.extend(drops.collect::<Vec<Drops>>());
+            }
         }
-        for (reason, request) in nf::guard::get_drops() {
-            let answer = self.nf_dump(&request)?;
-            let drops: Vec<Drops> =
-                answer.messages.iter().flat_map(|(_, body)| nf::parse_drops(reason, body)).collect();
-            self.snapshot.drops.extend(drops);
-        }
-        self.snapshot.drops.sort_by_key(|drops| (drops.vif, drops.reason));
+        self.snapshot.drops.sort_by_key(|drops| (drops.vif, drops.reason, drops.table));
         Ok(())
     }
 
     fn finish(mut self) -> Snapshot {
         let names = self.names();
+        let speaks_stp: BTreeSet<_> = self
+            .seen
+            .iter()
+            .filter(|seen| seen.link.bridge.is_some_and(|bridge| bridge.stp))
+            .map(|seen| seen.link.index)
+            .collect();
         for mut seen in self.seen {
             seen.link.master = seen.master.and_then(|index| names.get(&index).copied());
+            seen.link.shut = seen.shut && seen.master.is_some_and(|index| speaks_stp.contains(&index));
             self.snapshot.links.insert(seen.link.name, seen.link);
         }
         self.snapshot
     }
+}
+
+/// The tables that hold guests.
+pub(crate) const GUESTS: [Table; 2] = [Table::Bridge, Table::Netdev];
+
+/// What a question to nf_tables is about.
+#[derive(Clone, Copy)]
+enum About {
+    Layout(Table),
+    Guard(Table),
+    Drops(Table, DropReason),
+    Hook,
+    AtIngress,
+    Untracked,
+    Dom0,
+    Network,
+}
+
+fn drops_of(table: Table, vif: IfName) -> Vec<(About, Request)> {
+    let about = |(reason, request)| (About::Drops(table, reason), request);
+    nf::guard::get_drops_of(table, vif).map(about).collect()
 }
 
 /// The kernel did not take part: a socket failed.

@@ -1,11 +1,13 @@
 //! A lock as it stands in the kernel, and the plan from one lock to another.
 
 use crate::antispoof::Lock;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::ifname::IfName;
 use crate::mac::MacAddr;
-use crate::plan::{LinkSettings, Plan, Step, Table};
+use crate::plan::{LinkSettings, Plan, Step};
 use crate::snapshot::{Link, Pinning, PortState, Snapshot};
+use crate::table::Table;
+use crate::untracked::{Untracked, step_tracking};
 use crate::vif::{VIF_GROUP, VifId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -33,7 +35,7 @@ pub struct Guard {
 
 /// The longest text that fits the comment of a set element: 256 octets of userdata less type,
 /// length and the closing NUL (`NFT_USERDATA_MAXLEN` in linux/netfilter/nf_tables.h).
-const COMMENT_MAX: usize = 253;
+pub(crate) const COMMENT_MAX: usize = 253;
 
 impl Guard {
     /// A lock for the interface of this index.
@@ -126,48 +128,122 @@ impl fmt::Display for Guard {
     }
 }
 
-/// The flags that a bridge port has under a lock. The bridge learns a source address before any
-/// filter sees the frame, so a locked port must not learn.
-pub(crate) fn port_state(lock: &Lock, isolated: bool, now: PortState) -> PortState {
-    let guarded = lock.is_guarded();
-    // A kernel before 5.18 knows no `locked`; there the rules alone hold the MAC.
-    PortState { learning: !guarded, isolated, locked: now.locked.map(|_| guarded) }
+/// All groups that are reserved for bridges, but that of pause frames, which the kernel refuses
+/// (BR_GROUPFWD_MACPAUSE in net/bridge/br_private.h).
+const RESERVED_GROUPS: u16 = 0xfffd;
+
+/// How a bridge port is held under a lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold {
+    /// Whether a lock holds it at all.
+    pub(crate) guarded: bool,
+    pub(crate) isolated: bool,
+    /// Whether the guest has a second port, for its emulated card.
+    pub(crate) paired: bool,
+    /// Whether the bridge speaks the spanning tree protocol.
+    pub(crate) stp: bool,
+}
+
+impl Hold {
+    /// The flags that the port has. The bridge learns a source address before any filter of its
+    /// family sees the frame, so a locked port must not learn. And it gives frames to reserved groups
+    /// to dom0 past that filter, unless told to treat them like any other. The two ports of one guest must, or
+    /// the bridge would not find it on the other: they are held before the bridge sees a frame.
+    pub(crate) fn state(self, now: PortState) -> PortState {
+        let pinned = self.is_pinned();
+        PortState {
+            learning: !pinned,
+            isolated: self.isolated,
+            // A kernel before 5.18 knows no `locked`; there the rules alone hold the MAC.
+            locked: now.locked.map(|_| pinned),
+            flood: !pinned,
+            bpdu_guard: pinned && self.stp,
+            group_fwd_mask: if pinned { RESERVED_GROUPS } else { 0 },
+        }
+    }
+
+    /// Whether the guest's addresses are pinned to the port.
+    pub(crate) fn is_pinned(self) -> bool {
+        self.guarded && !self.paired
+    }
+}
+
+/// How a port is to be held that stays where it is.
+pub(crate) fn hold(link: &Link, lock: &Lock, paired: bool, now: &Snapshot) -> Hold {
+    let bridge = link.master.and_then(|master| now.link(master)?.bridge);
+    Hold {
+        guarded: lock.is_guarded(),
+        isolated: link.port.is_some_and(|port| port.isolated),
+        paired,
+        stp: bridge.is_some_and(|bridge| bridge.stp),
+    }
 }
 
 /// Brings the lock of an interface about, wherever it is and whether it is up: nothing slips
-/// through on the way from a weaker lock to a stronger one.
+/// through on the way from a weaker lock to a stronger one. The two ports of a guest with an
+/// emulated card are one interface to it, and have one lock.
 pub(crate) fn plan(vif: IfName, lock: &Lock, now: &Snapshot) -> Result<Plan> {
     let what = || format!("set antispoof on {vif}");
     lock.validate().map_err(|error| error.doing(what()))?;
     let link = now.expect_link(vif, what)?;
-    let mut plan = Plan::default();
-    let before = now.guards.get(&vif);
-    if lock.is_guarded() && link.up && link.port.is_none() {
-        return Err(Error::cannot(
-            ErrorKind::Unsupported,
-            what(),
-            "it is up and no port of a bridge, where nothing would hold it",
-        )
-        .with_advice("attach it to a bridge, or set it down before"));
+    let paired = now.is_paired(vif);
+    let twin = now.twin_of(vif).filter(|twin| paired && now.is_paired(twin.name));
+    let both = std::iter::once(link).chain(twin);
+    Ok(Plan::from_iter(both.flat_map(|link| steps(link, lock, paired, now))).once_ready())
+}
+
+/// The tables that hold an interface.
+fn tables(link: &Link, paired: bool, now: &Snapshot) -> &'static [Table] {
+    match link.port {
+        Some(_) if paired => &[Table::Bridge, Table::Netdev],
+        Some(_) => &[Table::Bridge],
+        // Where it is no port of a bridge, nobody else sees its frames.
+        None if link.up || now.guard_at(Table::Netdev, link.name).is_some() => &[Table::Netdev],
+        None => &[Table::Bridge],
     }
+}
+
+/// A change of lock of an interface that stays as it is named and where it is.
+pub(crate) fn steps(link: &Link, lock: &Lock, paired: bool, now: &Snapshot) -> Vec<Step> {
+    let vif = link.name;
+    let held_in = tables(link, paired, now);
     let guard = lock.is_guarded().then(|| Guard::of(link, lock));
+    let set = |table: Table| {
+        let to = guard.as_ref().filter(|_| held_in.contains(&table));
+        step_guard(table, vif, now.guards_in(table).get(&vif), to, now)
+    };
+    let guards = [Table::Bridge, Table::Netdev].into_iter().flat_map(set);
+    let hook = step_hook(vif, guard.is_some() && held_in.contains(&Table::Netdev), now);
+    let port = steps_port(vif, link, lock, paired && guard.is_some(), now);
+    // Its packets are known by its addresses.
+    let untracked = now.untracked.get(&vif).and_then(|untracked| match lock {
+        Lock::Locked(lock) => Some(Untracked::new(untracked.bridge, lock.macs.clone())),
+        Lock::Disabled | Lock::Unlocked => None,
+    });
+    let guards = guards.chain(step_tracking(vif, untracked, now));
     match &guard {
-        Some(_) => {
-            plan.extend(step_guard(vif, before, guard.as_ref(), now));
-            plan.extend(step_group(link, VIF_GROUP));
-            plan.extend(steps_port(vif, link, lock, now));
-        }
-        None => {
-            plan.extend(steps_port(vif, link, lock, now));
-            plan.extend(step_group(link, 0));
-            plan.extend(step_guard(vif, before, None, now));
-        }
+        Some(_) => guards.chain(hook).chain(step_group(link, VIF_GROUP)).chain(port).collect(),
+        None => port.into_iter().chain(step_group(link, 0)).chain(hook).chain(guards).collect(),
     }
-    Ok(plan)
+}
+
+/// Whether the frames of an interface visit the netdev table.
+pub(crate) fn step_hook(vif: IfName, wanted: bool, now: &Snapshot) -> Option<Step> {
+    let there = now.hooks.contains(&vif);
+    match wanted {
+        true => (!there).then_some(Step::AddHook { vif }),
+        false => (there || now.half_hooks.contains(&vif)).then_some(Step::DeleteHook { vif }),
+    }
 }
 
 /// The change of the filter alone; nothing when it is so already.
-pub(crate) fn step_guard(vif: IfName, from: Option<&Guard>, to: Option<&Guard>, now: &Snapshot) -> Vec<Step> {
+pub(crate) fn step_guard(
+    table: Table,
+    vif: IfName,
+    from: Option<&Guard>,
+    to: Option<&Guard>,
+    now: &Snapshot,
+) -> Vec<Step> {
     let same = match (from, to) {
         (Some(from), Some(to)) => from.same(to),
         (None, None) => true,
@@ -177,11 +253,25 @@ pub(crate) fn step_guard(vif: IfName, from: Option<&Guard>, to: Option<&Guard>, 
         return Vec::new();
     }
     let mut steps = Vec::new();
-    if to.is_some() && now.filter.is_none() {
-        steps.push(Step::AddTable { table: Table::Filter });
+    if to.is_some() {
+        steps.extend(now.step_ready(table));
+        if table == Table::Netdev {
+            // Where a renamed interface is held back.
+            steps.extend(now.step_ready(Table::Inet));
+        }
     }
-    steps.push(Step::SetGuard { vif, from: from.cloned(), to: to.cloned() });
+    steps.push(Step::SetGuard { table, vif, from: from.cloned(), to: to.cloned() });
     steps
+}
+
+/// Counters that a former interface of this name left behind.
+pub(crate) fn steps_forget(vif: IfName, now: &Snapshot, is_stale: impl Fn(Table) -> bool) -> Vec<Step> {
+    let forget = |table: Table| {
+        let drops = now.drops.iter().filter(|drops| drops.vif == vif && drops.table == table);
+        let reasons: Vec<_> = drops.map(|drops| drops.reason).collect();
+        (!reasons.is_empty() && is_stale(table)).then_some(Step::ForgetDrops { table, vif, reasons })
+    };
+    Table::ALL.into_iter().filter_map(forget).collect()
 }
 
 fn step_group(link: &Link, group: u32) -> Option<Step> {
@@ -195,18 +285,21 @@ fn step_group(link: &Link, group: u32) -> Option<Step> {
 /// The bridge port's part of a change of lock, under the name that it has by then. New addresses
 /// are let in before the port is locked and old ones are forgotten after, so that a guest that
 /// keeps its address loses no frame.
-pub(crate) fn steps_port(name: IfName, link: &Link, lock: &Lock, now: &Snapshot) -> Vec<Step> {
+pub(crate) fn steps_port(name: IfName, link: &Link, lock: &Lock, paired: bool, now: &Snapshot) -> Vec<Step> {
     let Some(port) = link.port else { return Vec::new() };
-    let to = port_state(lock, port.isolated, port);
-    // A guard that was made for a former interface says nothing of this port. And a port whose
-    // flags are not those of a lock was enslaved by somebody else: nothing is pinned to it.
-    let sound = !lock.is_guarded() || port == to;
-    let old = now.guard_of(link.name).filter(|_| sound).map(|guard| guard.lock.macs()).unwrap_or_default();
+    let hold = hold(link, lock, paired, now);
+    let to = hold.state(port);
+    // A guard that was made for a former interface says nothing of this port. And a port that
+    // learns was enslaved by somebody else, or is one of two: nothing is pinned to it.
+    let sound = !port.learning;
+    let old = now.guard_at(Table::Bridge, link.name).filter(|_| sound);
+    let old = old.map(|guard| guard.lock.macs()).unwrap_or_default();
+    let new = if hold.is_pinned() { lock.macs() } else { &[] };
     let pinning = Pinning::default();
     let pinned = |mac: &MacAddr| old.contains(mac) || now.pinned.contains(&(name, *mac));
-    let add = lock.macs().iter().filter(|mac| !pinned(mac)).map(|mac| Step::AddFdb { port: name, mac: *mac, pinning });
+    let add = new.iter().filter(|mac| !pinned(mac)).map(|mac| Step::AddFdb { port: name, mac: *mac, pinning });
     let set = (port != to).then_some(Step::SetPort { port: name, from: port, to });
-    let gone = old.iter().filter(|mac| !lock.macs().contains(mac));
+    let gone = old.iter().filter(|mac| !new.contains(mac));
     let delete = gone.map(|mac| Step::DeleteFdb { port: name, mac: *mac, pinning });
     add.chain(set).chain(delete).collect()
 }

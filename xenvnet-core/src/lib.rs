@@ -44,7 +44,10 @@
 
 mod antispoof;
 mod apply;
+mod asked;
 mod bridge;
+mod contents;
+mod dom0;
 mod drops;
 mod edge;
 mod error;
@@ -59,15 +62,21 @@ mod needs;
 mod netlink;
 mod network;
 mod operation;
+mod order;
 mod plan;
 mod snapshot;
 mod state;
 mod sysctl;
+mod table;
 mod text;
+mod untracked;
+mod verify;
 mod vif;
 
 pub use antispoof::{Antispoof, Lock};
 pub use bridge::Bridge;
+pub use contents::Contents;
+pub use dom0::{Dom0, Service};
 pub use drops::{DropReason, Drops};
 pub use error::{Error, ErrorKind, Result};
 pub use guard::Guard;
@@ -78,9 +87,12 @@ pub use mac::{MacAddr, MacPrefix};
 pub use masquerade::Masquerade;
 pub use network::{Brouter, Network, NetworkRecord};
 pub use operation::Operation;
-pub use plan::{LinkSettings, Outcome, Plan, Step, Table};
+pub use plan::{LinkSettings, Outcome, Plan, Step};
 pub use snapshot::{BridgeState, Link, Pinning, PortState, Snapshot, Sysctl};
+pub use table::Table;
 pub use text::{parse_ip, parse_ip_network};
+pub use untracked::Untracked;
+pub use verify::{Finding, Report, Severity};
 pub use vif::{Attachment, Port, Presence, VIF_GROUP, VifId};
 
 /// The seam between the library and the kernel's sockets, for tests of what is built on it.

@@ -2,8 +2,9 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
-use crate::plan::{Plan, Step, Table};
+use crate::plan::{Plan, Step};
 use crate::snapshot::Snapshot;
+use crate::table::Table;
 use crate::text::quoted;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
@@ -109,7 +110,7 @@ impl Masquerade {
         if now.masquerades.contains(self) {
             return Ok(Plan::default());
         }
-        let table = now.nat.is_none().then_some(Step::AddTable { table: Table::Nat });
+        let table = now.step_ready(Table::Inet);
         Ok(table.into_iter().chain([Step::AddMasquerade { masquerade: self.clone() }]).collect())
     }
 
@@ -126,8 +127,8 @@ impl Masquerade {
 
 /// The table goes with the last thing in it.
 pub(crate) fn step_delete_table(now: &Snapshot) -> Option<Step> {
-    (now.nat.is_some() && now.masquerades.is_empty() && now.networks.is_empty())
-        .then_some(Step::DeleteTable { table: Table::Nat })
+    (now.has(Table::Inet) && now.masquerades.is_empty() && now.networks.is_empty() && now.ingress.is_empty())
+        .then_some(Step::DeleteTable { table: Table::Inet })
 }
 
 #[cfg(test)]

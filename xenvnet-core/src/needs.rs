@@ -15,6 +15,16 @@ pub(crate) struct Needs {
     /// Locks and drop counters of these names.
     pub(crate) guards: BTreeSet<IfName>,
     pub(crate) all_guards: bool,
+    /// The other ports of guests that have two, by their names: seldom there.
+    pub(crate) twins: BTreeSet<IfName>,
+    /// Interfaces whose addresses and routes matter unless they are ports of a bridge.
+    pub(crate) unbridged: BTreeSet<IfName>,
+    /// Of which of these guests dom0 keeps no track.
+    pub(crate) untracked: BTreeSet<IfName>,
+    /// What guests on these reach on dom0.
+    pub(crate) dom0: BTreeSet<IfName>,
+    /// The same of all interfaces.
+    pub(crate) all_dom0: bool,
     /// Locks as the sets have them, whatever their comments say.
     pub(crate) facts: bool,
     /// Vifs that may have been renamed since netback named them.
@@ -33,6 +43,13 @@ impl Needs {
         self.routes_of.insert(bridge);
         self.ports_of.insert(bridge);
         self.all_guards = true;
+        self.all_dom0 = true;
+    }
+
+    fn vif(&mut self, vif: IfName) {
+        self.links.insert(vif);
+        self.guards.insert(vif);
+        self.untracked.insert(vif);
     }
 
     /// What several operations need together.
@@ -43,6 +60,11 @@ impl Needs {
         self.ports_of.extend(other.ports_of);
         self.guards.extend(other.guards);
         self.all_guards |= other.all_guards;
+        self.twins.extend(other.twins);
+        self.unbridged.extend(other.unbridged);
+        self.untracked.extend(other.untracked);
+        self.dom0.extend(other.dom0);
+        self.all_dom0 |= other.all_dom0;
         self.facts |= other.facts;
         self.renamed.extend(other.renamed);
         self.nat |= other.nat;
@@ -66,33 +88,44 @@ impl Operation {
                 needs.networks_of.insert(*bridge);
             }
             Operation::EnslaveVif { vif, bridge } => {
-                needs.links.extend([*vif, *bridge]);
-                needs.guards.insert(*vif);
+                needs.vif(*vif);
+                needs.links.insert(*bridge);
             }
-            Operation::ReleaseVif { vif } => {
-                needs.links.insert(*vif);
-                needs.guards.insert(*vif);
-            }
+            Operation::ReleaseVif { vif } => needs.vif(*vif),
             Operation::SetAntispoof { vif, .. } | Operation::ClearAntispoof { vif } => {
-                needs.links.insert(*vif);
-                needs.guards.insert(*vif);
+                needs.vif(*vif);
+                needs.twins.extend(vif.twin());
             }
             Operation::MasqueradeSubnet(_) | Operation::UnmasqueradeSubnet(_) => needs.nat = true,
             Operation::AttachVif(attachment) => {
-                let Port::Bridge { bridge, .. } = attachment.to;
-                needs.links.extend([attachment.vif, attachment.final_name(), bridge]);
-                needs.guards.extend([attachment.vif, attachment.final_name()]);
-                needs.networks_of.insert(bridge);
+                let names = [attachment.vif, attachment.final_name()];
+                names.into_iter().for_each(|name| needs.vif(name));
+                match &attachment.to {
+                    Port::Bridge { bridge, .. } => {
+                        needs.links.insert(*bridge);
+                        needs.networks_of.insert(*bridge);
+                        needs.twins.extend(names.into_iter().filter_map(IfName::twin));
+                        if attachment.vif.is_emulated() {
+                            // The guest's own card may have been renamed.
+                            needs.renamed.extend(attachment.vif.twin());
+                        }
+                    }
+                    Port::Routed { .. } => {
+                        needs.unbridged.extend(names);
+                        needs.dom0.extend(names);
+                    }
+                }
             }
             Operation::DetachVif { vif } => {
-                needs.links.insert(*vif);
-                needs.guards.insert(*vif);
+                needs.vif(*vif);
                 needs.renamed.insert(*vif);
+                needs.unbridged.insert(*vif);
+                needs.dom0.insert(*vif);
             }
+            Operation::SetDom0 { .. } => needs.all_dom0 = true,
             Operation::StartNetwork(network) | Operation::StopNetwork(network) => {
                 needs.whole_bridge(network.bridge_name());
                 needs.nat = true;
-                needs.all_guards = true;
                 needs.sysctls = true;
             }
         }

@@ -1,11 +1,13 @@
 //! Whole networks of a host, as xend's configuration names them.
 
 use crate::bridge::{self, Bridge};
+use crate::dom0::Dom0;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
 use crate::masquerade::{self, Masquerade};
-use crate::plan::{Plan, Step, Table};
+use crate::plan::{Plan, Step};
 use crate::snapshot::{Snapshot, Sysctl};
+use crate::table::Table;
 use crate::text::{nearest, quoted};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
@@ -55,6 +57,8 @@ pub struct Brouter {
     pub uplink: Option<IfName>,
     /// Whether a vif without a lock is refused on this network.
     pub antispoof: bool,
+    /// What its guests reach on dom0 itself.
+    pub dom0: Dom0,
 }
 
 impl Brouter {
@@ -66,7 +70,7 @@ impl Brouter {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn new(bridge: IfName, address: IpNetwork) -> Brouter {
-        Brouter { bridge, address, subnet: subnet_of(address), uplink: None, antispoof: false }
+        Brouter { bridge, address, subnet: subnet_of(address), uplink: None, antispoof: false, dom0: Dom0::Open }
     }
 
     /// With another subnet than that of the address.
@@ -107,6 +111,19 @@ impl Brouter {
         self
     }
 
+    /// With what its guests reach on dom0 itself.
+    ///
+    /// ```
+    /// # use xenvnet_core::{Brouter, Dom0};
+    /// let brouter = Brouter::new("xenbr1".parse()?, "10.6.7.1/24".parse().unwrap()).dom0("services(dns)".parse()?);
+    /// assert_ne!(brouter.dom0, Dom0::Open);
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn dom0(mut self, access: Dom0) -> Brouter {
+        self.dom0 = access;
+        self
+    }
+
     fn bridge(&self) -> Bridge {
         Bridge::new(self.bridge).address(self.address)
     }
@@ -141,7 +158,11 @@ impl Brouter {
     pub fn validate(&self) -> Result<()> {
         self.bridge().validate()?;
         self.masquerade().validate()?;
+        self.dom0.validate()?;
         let refuse = |why: String| Err(Error::invalid(ErrorKind::InvalidArgument, why));
+        if NetworkRecord::new(self.clone().into(), u32::MAX).comment().len() > crate::guard::COMMENT_MAX {
+            return refuse(format!("too many services for one network line: {}", self.dom0.services().len()));
+        }
         if self.address.is_ipv4() != self.subnet.is_ipv4() {
             return refuse(format!("{} and {} are of two address families", self.address, self.subnet));
         }
@@ -219,12 +240,12 @@ impl Network {
                 .with_advice("the network needs forwarding: is /proc/sys mounted?"));
         }
         if running.is_none() {
-            if now.nat.is_none() {
-                plan.extend([Step::AddTable { table: Table::Nat }]);
-            }
+            plan.extend(now.step_ready(Table::Inet));
             let record = NetworkRecord { network: self.clone(), sysctl_before: original(sysctl, now) };
             plan.extend([Step::AddNetwork { record }]);
         }
+        // Before there is a bridge that anybody could come in by.
+        plan.extend(brouter.dom0.steps(brouter.bridge, now));
         let bridge = brouter.bridge().plan_create(&now.after(&plan))?;
         plan = plan.then(bridge);
         if let Some(subnet) = brouter.route()
@@ -250,8 +271,9 @@ impl Network {
         };
         let mut plan = Plan::default();
         let others = now.networks.values().filter(|other| *other != record);
-        if now.link(brouter.bridge).is_some() {
-            plan = plan.then(bridge::plan_delete(brouter.bridge, now)?);
+        match now.link(brouter.bridge) {
+            Some(_) => plan = plan.then(bridge::plan_delete(brouter.bridge, now)?),
+            None => plan = plan.then(Dom0::forget(brouter.bridge, now)),
         }
         // Not before the bridge is gone: nobody's private address is to be seen outside.
         if now.masquerades.contains(&brouter.masquerade())
@@ -270,9 +292,14 @@ impl Network {
         }
         plan.extend([Step::DeleteNetwork { record: record.clone() }]);
         plan.extend(masquerade::step_delete_table(&now.after(&plan)));
-        // A detached vif in the guests' group is dropped as long as the table is there.
-        if now.filter.is_some() && now.guards.is_empty() && others.clone().next().is_none() {
-            plan.extend([Step::DeleteTable { table: Table::Filter }]);
+        // A detached vif in the guests' group is dropped as long as the tables are there.
+        let none_left = others.clone().next().is_none() && now.guards.is_empty() && now.ingress.is_empty();
+        for table in [Table::Bridge, Table::Netdev, Table::Untracked] {
+            plan.extend((none_left && now.has(table)).then_some(Step::DeleteTable { table }));
+        }
+        let after = now.after(&plan);
+        if none_left && after.has(Table::Dom0) && after.dom0.is_empty() {
+            plan.extend([Step::DeleteTable { table: Table::Dom0 }]);
         }
         Ok(plan)
     }
@@ -343,6 +370,9 @@ impl fmt::Display for Network {
         if brouter.antispoof {
             f.write_str(" antispoof=yes")?;
         }
+        if brouter.dom0 != Dom0::Open {
+            write!(f, " dom0={}", brouter.dom0)?;
+        }
         Ok(())
     }
 }
@@ -361,13 +391,13 @@ impl TryFrom<String> for Network {
     }
 }
 
-const KEYS: [&str; 6] = ["bridge", "bridgeip", "brnet", "vifnum", "uplink", "antispoof"];
+const KEYS: [&str; 7] = ["bridge", "bridgeip", "brnet", "vifnum", "uplink", "antispoof", "dom0"];
 
 impl FromStr for Network {
     type Err = Error;
 
     /// Reads a `network-virtual` line: `bridgeip=`, `brnet=`, `bridge=`, `vifnum=`, `antispoof=`,
-    /// and `uplink=` beyond the old script's. Defaults: `vifnum=0`, `bridge=xenbr<vifnum>`,
+    /// and beyond the old script's `uplink=` and `dom0=open|closed|services(...)`. Defaults: `vifnum=0`, `bridge=xenbr<vifnum>`,
     /// `bridgeip=10.6.7.1/24`, `brnet` the subnet of `bridgeip`.
     fn from_str(line: &str) -> Result<Network> {
         let wrong = |offset: usize, why: String| {
@@ -386,7 +416,7 @@ impl FromStr for Network {
             _ => return Err(wrong(offset, format!("unknown script {}", quoted(script)))),
         }
         let (mut bridge, mut address, mut subnet, mut vifnum, mut uplink) = (None, None, None, 0u32, None);
-        let mut antispoof = false;
+        let (mut antispoof, mut dom0) = (false, Dom0::Open);
         let mut seen: Vec<&str> = Vec::new();
         for (offset, word) in words {
             let (key, value) =
@@ -416,6 +446,7 @@ impl FromStr for Network {
                         }
                     }
                 }
+                "dom0" => dom0 = value.parse::<Dom0>().map_err(|error| wrong(at, error.to_string()))?,
                 _ => {
                     let guess = nearest(key, &KEYS).map(|key| format!("; did you mean \"{key}\"?")).unwrap_or_default();
                     return Err(wrong(offset, format!("unknown key {}", quoted(key))).with_more(&guess));
@@ -437,7 +468,8 @@ impl FromStr for Network {
                     .unwrap_or_else(|| unreachable!("a /24 is a prefix")),
             )
         });
-        let brouter = Brouter { bridge, address, subnet: subnet.unwrap_or(subnet_of(address)), uplink, antispoof };
+        let brouter =
+            Brouter { bridge, address, subnet: subnet.unwrap_or(subnet_of(address)), uplink, antispoof, dom0 };
         brouter.validate()?;
         Ok(Network::Brouter(brouter))
     }

@@ -2,12 +2,14 @@
 
 use crate::antispoof::Lock;
 use crate::bridge::{self, Bridge};
+use crate::dom0::Dom0;
 use crate::error::Result;
 use crate::guard;
 use crate::ifname::IfName;
 use crate::masquerade::Masquerade;
 use crate::network::Network;
-use crate::plan::{Plan, Step};
+use crate::order;
+use crate::plan::Plan;
 use crate::snapshot::Snapshot;
 use crate::vif::{self, Attachment};
 use serde::{Deserialize, Serialize};
@@ -76,6 +78,13 @@ pub enum Operation {
         /// The interface.
         vif: IfName,
     },
+    /// The guests behind an interface, a bridge or a routed vif, reach this on dom0 itself.
+    SetDom0 {
+        /// The interface. It need not be there yet.
+        interface: IfName,
+        /// What they reach.
+        access: Dom0,
+    },
     /// A network runs.
     StartNetwork(Network),
     /// A network does not run; forwarding is as it was before the first of them.
@@ -103,6 +112,7 @@ impl Operation {
             Operation::UnmasqueradeSubnet(_) => "unmasquerade_subnet",
             Operation::AttachVif(_) => "attach_vif",
             Operation::DetachVif { .. } => "detach_vif",
+            Operation::SetDom0 { .. } => "set_dom0",
             Operation::StartNetwork(_) => "start_network",
             Operation::StopNetwork(_) => "stop_network",
         }
@@ -113,7 +123,7 @@ impl Operation {
     /// ```
     /// assert!(xenvnet_core::Operation::VERBS.contains(&"attach_vif"));
     /// ```
-    pub const VERBS: [&'static str; 12] = [
+    pub const VERBS: [&'static str; 13] = [
         "create_bridge",
         "delete_bridge",
         "enslave_vif",
@@ -124,6 +134,7 @@ impl Operation {
         "unmasquerade_subnet",
         "attach_vif",
         "detach_vif",
+        "set_dom0",
         "start_network",
         "stop_network",
     ];
@@ -152,6 +163,7 @@ impl Operation {
             Operation::UnmasqueradeSubnet(masquerade) => masquerade.plan_delete(now),
             Operation::AttachVif(attachment) => attachment.plan(now),
             Operation::DetachVif { vif } => Ok(vif::plan_detach(*vif, now)),
+            Operation::SetDom0 { interface, access } => access.plan(*interface, now),
             Operation::StartNetwork(network) => network.plan_start(now),
             Operation::StopNetwork(network) => network.plan_stop(now),
         }
@@ -176,27 +188,22 @@ impl Operation {
     /// The plans of several operations, each made for what the ones before it leave behind.
     pub(crate) fn plan_all(operations: &[Operation], seen: &Snapshot) -> Result<Plan> {
         let mut now = seen.clone();
-        let mut all = Plan::default();
+        let mut plans = Vec::new();
         for operation in operations {
             let plan = operation.plan(&now)?;
             if operations.len() > 1 {
                 now = now.after(&plan);
             }
-            all = all.then(plan);
+            plans.push(plan);
         }
-        if !operations.iter().all(|operation| matches!(operation, Operation::AttachVif(_))) {
-            return Ok(all);
+        let all_attach = operations.iter().all(|operation| matches!(operation, Operation::AttachVif(_)));
+        if all_attach && order::touch_each_their_own(&plans) {
+            // Each vif is for itself: what is alike for all of them travels together.
+            plans = vec![plans.into_iter().fold(Plan::default(), Plan::then)];
         }
-        // Each vif is for itself: what is alike for all of them travels together. The filter stands
-        // under a vif's new name before the vif has it, which costs nobody a frame: it is down.
-        let mut steps: Vec<Step> = all.steps().to_vec();
-        steps.sort_by_key(|step| match step {
-            Step::Down { .. } => 0,
-            Step::AddTable { .. } | Step::SetGuard { .. } | Step::ForgetDrops { .. } => 1,
-            Step::Up { .. } => 3,
-            _ => 2,
-        });
-        Ok(steps.into_iter().collect())
+        Ok(plans
+            .into_iter()
+            .fold(Plan::default(), |all, plan| all.then(if all_attach { order::in_phases(plan) } else { plan })))
     }
 }
 
@@ -214,6 +221,7 @@ impl fmt::Display for Operation {
             Operation::UnmasqueradeSubnet(masquerade) => write!(f, "unmasquerade {masquerade}"),
             Operation::AttachVif(attachment) => write!(f, "attach {} to {}", attachment.vif, attachment.to),
             Operation::DetachVif { vif } => write!(f, "detach {vif}"),
+            Operation::SetDom0 { interface, .. } => write!(f, "set what guests on {interface} reach on dom0"),
             Operation::StartNetwork(network) => write!(f, "start the network of {}", network.bridge_name()),
             Operation::StopNetwork(network) => write!(f, "stop the network of {}", network.bridge_name()),
         }
@@ -225,7 +233,8 @@ mod tests {
     use super::*;
     use crate::antispoof::Antispoof;
     use crate::network::Brouter;
-    use crate::snapshot::{Link, PortState, Sysctl};
+    use crate::snapshot::{LAYOUT, Link, PortState, Sysctl};
+    use crate::table::Table;
     use crate::{ErrorKind, Guard, MacAddr, Presence, VIF_GROUP};
     use proptest::prelude::*;
 
@@ -240,7 +249,7 @@ mod tests {
     /// A host with two vifs and a card, as netback and the kernel leave them.
     fn host() -> Snapshot {
         let mut host = Snapshot::default();
-        for (index, vif) in [(2, "eth0"), (3, "vif1.0"), (4, "vif2.0")] {
+        for (index, vif) in [(2, "eth0"), (3, "vif1.0"), (4, "vif2.0"), (5, "vif1.0-emu")] {
             let mut link = Link::new(index, name(vif));
             link.mac = Some(MacAddr::new([2, 0, 0, 0, 0, index as u8]));
             host.links.insert(link.name, link);
@@ -270,8 +279,8 @@ mod tests {
         + table bridge xenvnet
         + web: locked mac=00:16:3e:00:00:02 ip=10.98.98.2
         ~ web: mac 02:00:00:00:00:03 -> fe:ff:ff:ff:ff:ff, group 0 -> 7777, ipv6 link-local on -> off, alias "" -> "vif1.0"
-        + web: port of xenbr0, learning off, locked on, isolated on, fdb 00:16:3e:00:00:02 static sticky
-        ? web: read back as a port of xenbr0, learning off, locked on, isolated on
+        + web: port of xenbr0, learning off, locked on, flood off, isolated on, group_fwd_mask 0xfffd, fdb 00:16:3e:00:00:02 static sticky
+        ? web: read back as a port of xenbr0, learning off, locked on, flood off, isolated on, group_fwd_mask 0xfffd
         ~ web: up
         "#);
         insta::assert_snapshot!(plan.inverse(), @r#"
@@ -304,7 +313,7 @@ mod tests {
         ");
         let clear = Operation::ClearAntispoof { vif: name("vif1.0") };
         insta::assert_snapshot!(clear.plan(&before).unwrap(), @r"
-        ~ vif1.0: learning off, locked on, isolated off -> learning on, locked off, isolated off
+        ~ vif1.0: learning off, locked on, flood off, isolated off, group_fwd_mask 0xfffd -> learning on, locked off, flood on, isolated off
         - vif1.0: fdb 00:16:3e:00:00:02 static sticky
         ~ vif1.0: group 7777 -> 0
         - vif1.0: locked mac=00:16:3e:00:00:02 ip=10.98.98.2
@@ -360,7 +369,7 @@ mod tests {
     #[test]
     fn a_lock_of_a_former_interface_of_the_same_name_does_not_hold_for_a_new_one() {
         let mut before = done(&host(), &[create("xenbr0")]);
-        before.filter = Some(1);
+        before.tables.insert(Table::Bridge, LAYOUT);
         before.guards.insert(name("vif1.0"), Guard::new(77, lock(9).into()));
         assert!(before.guard_of(name("vif1.0")).is_none());
         let plan = Operation::AttachVif(attach("vif1.0", 2)).plan(&before).unwrap().to_string();
@@ -388,9 +397,9 @@ mod tests {
             done(&host(), &[create("xenbr0"), Operation::EnslaveVif { vif: name("vif1.0"), bridge: name("xenbr0") }]);
         before.links.get_mut(&name("vif1.0")).unwrap().port = Some(PortState { locked: None, ..PortState::default() });
         let set = Operation::SetAntispoof { vif: name("vif1.0"), lock: lock(2).into() };
-        assert!(
-            set.plan(&before).unwrap().to_string().contains("learning on, isolated off -> learning off, isolated off")
-        );
+        assert!(set.plan(&before).unwrap().to_string().contains(
+            "learning on, flood on, isolated off -> learning off, flood off, isolated off, group_fwd_mask 0xfffd"
+        ));
     }
 
     #[test]
@@ -505,7 +514,12 @@ mod tests {
     }
 
     fn operations() -> impl Strategy<Value = Operation> {
-        let vifs = || proptest::sample::select(vec!["vif1.0", "vif2.0", "eth0", "web", "gone"]).prop_map(name);
+        let vifs =
+            || proptest::sample::select(vec!["vif1.0", "vif1.0-emu", "vif2.0", "eth0", "web", "gone"]).prop_map(name);
+        let accesses = || {
+            let settings = vec!["open", "closed", "services(dns,icmp)"];
+            proptest::sample::select(settings).prop_map(|text| text.parse::<Dom0>().unwrap())
+        };
         let bridges = || proptest::sample::select(vec!["xenbr0", "xenbr1", "eth0"]).prop_map(name);
         let locks = || {
             prop_oneof![
@@ -522,6 +536,7 @@ mod tests {
             let lines = vec![
                 "network-virtual",
                 "network-virtual antispoof=yes",
+                "network-virtual dom0=services(dhcp)",
                 "network-virtual vifnum=1 bridgeip=fd00::1/64",
                 "network-virtual vifnum=1 bridgeip=10.1.1.1/32 brnet=10.1.0.0/16",
             ];
@@ -539,13 +554,22 @@ mod tests {
             vifs().prop_map(|vif| Operation::ClearAntispoof { vif }),
             masquerades().prop_map(Operation::MasqueradeSubnet),
             masquerades().prop_map(Operation::UnmasqueradeSubnet),
-            (vifs(), bridges(), locks(), any::<bool>(), proptest::option::of(Just(name("web")))).prop_map(
-                |(vif, bridge, lock, isolated, rename)| {
-                    let attachment = Attachment::bridged(vif, bridge, lock).isolated(isolated);
+            (vifs(), bridges(), locks(), any::<(bool, bool)>(), proptest::option::of(Just(name("web")))).prop_map(
+                |(vif, bridge, lock, (isolated, untracked), rename)| {
+                    let attachment = Attachment::bridged(vif, bridge, lock).isolated(isolated).untracked(untracked);
+                    Operation::AttachVif(rename.map_or(attachment.clone(), |name| attachment.rename(name)))
+                }
+            ),
+            (vifs(), locks(), any::<bool>(), proptest::option::of(Just(name("web"))), accesses()).prop_map(
+                |(vif, lock, gateway, rename, access)| {
+                    let attachment = Attachment::routed(vif, lock).dom0(access);
+                    let attachment =
+                        if gateway { attachment.gateway("10.98.98.1".parse().unwrap()) } else { attachment };
                     Operation::AttachVif(rename.map_or(attachment.clone(), |name| attachment.rename(name)))
                 }
             ),
             vifs().prop_map(|vif| Operation::DetachVif { vif }),
+            (bridges(), accesses()).prop_map(|(interface, access)| Operation::SetDom0 { interface, access }),
             lines().prop_map(Operation::StartNetwork),
             lines().prop_map(Operation::StopNetwork),
         ]
@@ -576,10 +600,15 @@ mod tests {
                 prop_assert!(again.as_ref().is_ok_and(Plan::is_empty), "{plan}then\n{again:?}");
                 prop_assert_eq!(alike(after.after(&plan.inverse())), alike(before.clone()), "{}", plan);
                 let json = serde_json::to_string(&plan).unwrap();
-                prop_assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+                prop_assert_eq!(&serde_json::from_str::<Plan>(&json).unwrap(), &plan);
                 // Nobody that is to be held back is ever up without its lock.
                 for link in after.links.values().filter(|link| link.up && link.group == VIF_GROUP) {
-                    prop_assert!(after.guard_of(link.name).is_some(), "{} is up without a lock", link.name);
+                    let held = match link.port {
+                        Some(port) if port.learning => after.is_paired(link.name) && after.hooks.contains(&link.name),
+                        Some(_) => after.guard_at(Table::Bridge, link.name).is_some(),
+                        None => after.guard_at(Table::Netdev, link.name).is_some() && after.hooks.contains(&link.name),
+                    };
+                    prop_assert!(held, "{} is up without a lock\n{}", link.name, plan);
                 }
             }
             let json = serde_json::to_string(&operation).unwrap();

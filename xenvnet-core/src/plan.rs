@@ -1,5 +1,7 @@
 //! What to do: steps, each with its inverse, as plain data.
 
+use crate::contents::Contents;
+use crate::dom0::Dom0;
 use crate::drops::DropReason;
 use crate::guard::Guard;
 use crate::ifname::IfName;
@@ -7,33 +9,11 @@ use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
 use crate::network::NetworkRecord;
 use crate::snapshot::{BridgeState, Link, Pinning, PortState, Sysctl};
+use crate::table::Table;
+use crate::untracked::Untracked;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-
-/// One of our own nf_tables tables, always named `xenvnet`. Tables of others are never written.
-///
-/// ```
-/// assert_eq!(xenvnet_core::Table::Filter.to_string(), "table bridge xenvnet");
-/// ```
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Table {
-    /// `table bridge xenvnet`: the locks of bridged guests.
-    Filter,
-    /// `table inet xenvnet`: masquerading, and the record of the networks that run.
-    Nat,
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Table::Filter => "table bridge xenvnet",
-            Table::Nat => "table inet xenvnet",
-        })
-    }
-}
 
 /// Settings of a link that one message changes together; what is `None` stays.
 ///
@@ -170,9 +150,20 @@ pub enum Step {
     /// Deletes one of our tables, if nothing is left in it.
     DeleteTable { table: Table },
     /// Changes the lock of a vif in one transaction.
-    SetGuard { vif: IfName, from: Option<Guard>, to: Option<Guard> },
+    SetGuard {
+        #[serde(default)]
+        table: Table,
+        vif: IfName,
+        from: Option<Guard>,
+        to: Option<Guard>,
+    },
     /// Books out the drop counters of a vif that goes.
-    ForgetDrops { vif: IfName, reasons: Vec<DropReason> },
+    ForgetDrops {
+        #[serde(default)]
+        table: Table,
+        vif: IfName,
+        reasons: Vec<DropReason>,
+    },
     /// Adds a masquerade rule.
     AddMasquerade { masquerade: Masquerade },
     /// Removes a masquerade rule.
@@ -181,16 +172,28 @@ pub enum Step {
     AddNetwork { record: NetworkRecord },
     /// Removes such a record.
     DeleteNetwork { record: NetworkRecord },
-    /// Reads a port back and compares: only what was proven goes up.
-    Check { port: IfName, bridge: IfName, group: u32, state: PortState },
+    /// Reads an interface back and compares: only what was proven goes up.
+    Check { link: IfName, group: u32, bridge: Option<IfName>, state: PortState },
+    /// Lets a guest's interface through only what its lock allows, where its frames come in.
+    AddHook { vif: IfName },
+    /// Takes that away.
+    DeleteHook { vif: IfName },
+    /// Changes what guests behind an interface may reach on dom0 itself; `None` is everything.
+    SetDom0 { interface: IfName, from: Option<Dom0>, to: Option<Dom0> },
+    /// Changes whether dom0 tracks the connections of a bridged guest.
+    SetUntracked { vif: IfName, from: Option<Untracked>, to: Option<Untracked> },
+    /// Writes the fixed part of one of our tables anew, in place: what it holds stays in force.
+    RewriteTable { table: Table },
+    /// Makes all of our tables, fixed parts and contents, what they are to be, in one transaction.
+    Restore { contents: Box<Contents> },
 }
 
 impl Step {
     /// What puts this step back; `None` where there is nothing to put back.
     ///
     /// ```
-    /// use xenvnet_core::{DropReason, Step};
-    /// let step = Step::ForgetDrops { vif: "vif1.0".parse()?, reasons: vec![DropReason::Mac] };
+    /// use xenvnet_core::{DropReason, Step, Table};
+    /// let step = Step::ForgetDrops { table: Table::Bridge, vif: "vif1.0".parse()?, reasons: vec![DropReason::Mac] };
     /// assert!(step.inverse().is_none());
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
@@ -220,12 +223,17 @@ impl Step {
             SetSysctl { sysctl, from, to } => SetSysctl { sysctl, from: to, to: from },
             AddTable { table } => DeleteTable { table },
             DeleteTable { table } => AddTable { table },
-            SetGuard { vif, from, to } => SetGuard { vif, from: to, to: from },
+            SetGuard { table, vif, from, to } => SetGuard { table, vif, from: to, to: from },
+            AddHook { vif } => DeleteHook { vif },
+            DeleteHook { vif } => AddHook { vif },
+            SetDom0 { interface, from, to } => SetDom0 { interface, from: to, to: from },
+            SetUntracked { vif, from, to } => SetUntracked { vif, from: to, to: from },
             AddMasquerade { masquerade } => DeleteMasquerade { masquerade },
             DeleteMasquerade { masquerade } => AddMasquerade { masquerade },
             AddNetwork { record } => DeleteNetwork { record },
             DeleteNetwork { record } => AddNetwork { record },
-            ForgetDrops { .. } | Check { .. } => return None,
+            // A table of an older layout held the same: there is nothing to go back for.
+            ForgetDrops { .. } | Check { .. } | RewriteTable { .. } | Restore { .. } => return None,
         })
     }
 
@@ -238,14 +246,15 @@ impl Step {
             SetLink { link, .. } | Up { link } | Down { link } => vec![link],
             AddAddress { link, .. } | DeleteAddress { link, .. } => vec![link],
             AddRoute { link, .. } | DeleteRoute { link, .. } => vec![link],
-            Enslave { port, bridge, .. } | Release { port, bridge, .. } | Check { port, bridge, .. } => {
-                vec![port, bridge]
-            }
+            Enslave { port, bridge, .. } | Release { port, bridge, .. } => vec![port, bridge],
+            Check { link, bridge, .. } => [Some(link), bridge].into_iter().flatten().collect(),
             SetPort { port, .. } | AddFdb { port, .. } | DeleteFdb { port, .. } => vec![port],
             SetSysctl { .. } | AddTable { .. } | DeleteTable { .. } | SetGuard { .. } | ForgetDrops { .. } => {
                 Vec::new()
             }
             AddMasquerade { .. } | DeleteMasquerade { .. } | AddNetwork { .. } | DeleteNetwork { .. } => Vec::new(),
+            AddHook { .. } | DeleteHook { .. } | SetDom0 { .. } | SetUntracked { .. } => Vec::new(),
+            RewriteTable { .. } | Restore { .. } => Vec::new(),
         }
     }
 
@@ -279,7 +288,13 @@ impl Step {
             DeleteMasquerade { masquerade } => format!("unmasquerade {masquerade}"),
             AddNetwork { record } => format!("record the network of {}", record.network.bridge_name()),
             DeleteNetwork { record } => format!("forget the network of {}", record.network.bridge_name()),
-            Check { port, .. } => format!("prove {port} as it was set up"),
+            Check { link, .. } => format!("prove {link} as it was set up"),
+            AddHook { vif } => format!("filter what comes in by {vif}"),
+            DeleteHook { vif } => format!("stop filtering what comes in by {vif}"),
+            SetDom0 { interface, .. } => format!("set what guests on {interface} reach on dom0"),
+            SetUntracked { vif, .. } => format!("set whether connections of {vif} are tracked"),
+            RewriteTable { table } => format!("rewrite {table}"),
+            Restore { .. } => "restore the tables".to_owned(),
         }
     }
 }
@@ -340,17 +355,35 @@ impl fmt::Display for Step {
             SetSysctl { sysctl, from, to } => write!(f, "~ sysctl {sysctl}: {from} -> {to}"),
             AddTable { table } => write!(f, "+ {table}"),
             DeleteTable { table } => write!(f, "- {table}"),
-            SetGuard { vif, from: None, to: Some(to) } => write!(f, "+ {vif}: {}", to.lock),
-            SetGuard { vif, from: Some(from), to: Some(to) } => write!(f, "~ {vif}: {} -> {}", from.lock, to.lock),
-            SetGuard { vif, from, to: None } => {
-                write!(f, "- {vif}: {}", from.as_ref().map_or("unlocked".to_owned(), |guard| guard.lock.to_string()))
+            SetGuard { table, vif, from, to } => {
+                let place = if *table == Table::Netdev { "at ingress " } else { "" };
+                match (from, to) {
+                    (None, Some(to)) => write!(f, "+ {vif}: {place}{}", to.lock),
+                    (Some(from), Some(to)) => write!(f, "~ {vif}: {place}{} -> {}", from.lock, to.lock),
+                    (Some(from), None) => write!(f, "- {vif}: {place}{}", from.lock),
+                    (None, None) => write!(f, "- {vif}: {place}unlocked"),
+                }
             }
+            AddHook { vif } => write!(f, "+ {vif}: ingress filter"),
+            DeleteHook { vif } => write!(f, "- {vif}: ingress filter"),
+            SetDom0 { interface, from, to } => {
+                let word = |access: &Option<Dom0>| access.as_ref().map_or("open".to_owned(), Dom0::to_string);
+                write!(f, "~ {interface}: dom0 {} -> {}", word(from), word(to))
+            }
+            SetUntracked { vif, to, .. } => {
+                write!(f, "{} {vif}: connections untracked", if to.is_some() { '+' } else { '-' })
+            }
+            RewriteTable { table } => write!(f, "~ {table}: rules written anew"),
+            Restore { .. } => f.write_str("~ tables: as they are to be"),
             ForgetDrops { vif, .. } => write!(f, "- {vif}: drop counters"),
             AddMasquerade { masquerade } => write!(f, "+ masquerade {masquerade}"),
             DeleteMasquerade { masquerade } => write!(f, "- masquerade {masquerade}"),
             AddNetwork { record } => write!(f, "+ network {}", record.network),
             DeleteNetwork { record } => write!(f, "- network {}", record.network),
-            Check { port, bridge, state, .. } => write!(f, "? {port}: read back as a port of {bridge}, {state}"),
+            Check { link, bridge: Some(bridge), state, .. } => {
+                write!(f, "? {link}: read back as a port of {bridge}, {state}")
+            }
+            Check { link, bridge: None, group, .. } => write!(f, "? {link}: read back in group {group}"),
         }
     }
 }
@@ -415,6 +448,16 @@ impl Plan {
     /// ```
     pub fn inverse(&self) -> Plan {
         self.steps.iter().rev().filter_map(Step::inverse).collect()
+    }
+
+    /// With each table made ready once, however many steps ask for it.
+    pub(crate) fn once_ready(self) -> Plan {
+        let mut ready = std::collections::BTreeSet::new();
+        let mut asks_again = |step: &Step| match step {
+            Step::AddTable { table } | Step::RewriteTable { table } => !ready.insert(*table),
+            _ => false,
+        };
+        self.steps.into_iter().filter(|step| !asks_again(step)).collect()
     }
 
     /// This plan, then another.

@@ -1,5 +1,6 @@
 //! What is: the part of a host's network that operations depend on, as plain data.
 
+use crate::dom0::Dom0;
 use crate::drops::Drops;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::Guard;
@@ -7,7 +8,9 @@ use crate::ifname::IfName;
 use crate::mac::{BridgeSeed, MacAddr};
 use crate::masquerade::Masquerade;
 use crate::network::NetworkRecord;
-use crate::plan::{Plan, Step, Table};
+use crate::plan::{Plan, Step};
+use crate::table::Table;
+use crate::untracked::Untracked;
 use crate::vif::{VIF_GROUP, VifId};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
@@ -51,7 +54,7 @@ impl fmt::Display for BridgeState {
 ///
 /// ```
 /// use xenvnet_core::PortState;
-/// assert_eq!(PortState::default().to_string(), "learning on, locked off, isolated off");
+/// assert_eq!(PortState::default().to_string(), "learning on, locked off, flood on, isolated off");
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,12 +66,37 @@ pub struct PortState {
     /// Whether frames from addresses that are not pinned to it are dropped (Linux 5.18); `None`
     /// on a kernel that does not know the flag.
     pub locked: Option<bool>,
+    /// Whether it is sent unicast frames of which the bridge does not know where they belong. Off
+    /// where all of a guest's addresses are pinned: such a frame is another's.
+    #[serde(default = "yes")]
+    pub flood: bool,
+    /// Whether a frame of the spanning tree protocol that comes in by it shuts it down. On where a
+    /// guest is locked on a bridge that speaks the protocol: the bridge takes such frames before any
+    /// filter of its family sees them.
+    #[serde(default)]
+    pub bpdu_guard: bool,
+    /// Of the groups reserved for bridges (01:80:c2:00:00:00 to 0f), those whose frames are treated
+    /// like any other, a bit for each; see ip-link(8). All but pause frames (0xfffd) where a guest is
+    /// locked: dom0's own stack would get them past every filter.
+    #[serde(default)]
+    pub group_fwd_mask: u16,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Default for PortState {
     /// As a port is when it is new.
     fn default() -> PortState {
-        PortState { learning: true, isolated: false, locked: Some(false) }
+        PortState {
+            learning: true,
+            isolated: false,
+            locked: Some(false),
+            flood: true,
+            bpdu_guard: false,
+            group_fwd_mask: 0,
+        }
     }
 }
 
@@ -101,7 +129,14 @@ impl fmt::Display for PortState {
         if let Some(locked) = self.locked {
             write!(f, "locked {}, ", word(locked))?;
         }
-        write!(f, "isolated {}", word(self.isolated))
+        write!(f, "flood {}, isolated {}", word(self.flood), word(self.isolated))?;
+        if self.bpdu_guard {
+            f.write_str(", guard on")?;
+        }
+        if self.group_fwd_mask != 0 {
+            write!(f, ", group_fwd_mask {:#x}", self.group_fwd_mask)?;
+        }
+        Ok(())
     }
 }
 
@@ -144,6 +179,14 @@ pub struct Link {
     /// A bridge port's flags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<PortState>,
+    /// Whether the guard of the spanning tree protocol shut this port: a frame of the protocol came
+    /// in by it.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub shut: bool,
+}
+
+fn is_no(yes: &bool) -> bool {
+    !yes
 }
 
 impl Link {
@@ -166,6 +209,7 @@ impl Link {
             auto_link_local: Some(true),
             bridge: None,
             port: None,
+            shut: false,
         }
     }
 
@@ -246,18 +290,37 @@ pub struct Snapshot {
     pub addresses: BTreeMap<IfName, BTreeSet<IpNetwork>>,
     /// Subnets that are reached directly over an interface by a route of ours.
     pub routes: BTreeMap<IfName, BTreeSet<IpNetwork>>,
-    /// The layout of `table bridge xenvnet`, if it is there.
-    pub filter: Option<u32>,
-    /// Locks by interface name, whether the interface is there or not.
+    /// Our tables that are there, with their layouts.
+    #[serde(default)]
+    pub tables: BTreeMap<Table, u32>,
+    /// Locks of the bridge's table by interface name, whether the interface is there or not.
     pub guards: BTreeMap<IfName, Guard>,
+    /// Locks of the netdev table, where frames come in: of routed guests, and beside the one of the
+    /// bridge's table, of both ports of a guest that has an emulated card too.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ingress: BTreeMap<IfName, Guard>,
+    /// Interfaces whose frames visit the netdev table.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hooks: BTreeSet<IfName>,
+    /// Interfaces of which half of that is left.
+    #[serde(skip)]
+    pub(crate) half_hooks: BTreeSet<IfName>,
+    /// What guests reach on dom0 itself, by the interface that they are behind; others reach what
+    /// dom0's own firewall lets in.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dom0: BTreeMap<IfName, Dom0>,
+    /// Whether that is known of all interfaces.
+    #[serde(skip)]
+    pub(crate) all_dom0: bool,
+    /// Bridged guests that dom0 does not track.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub untracked: BTreeMap<IfName, Untracked>,
     /// MAC addresses that are known to be pinned to a port although no lock says so. Only looked
     /// for where pinning one was refused.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub pinned: BTreeSet<(IfName, MacAddr)>,
     /// Dropped frames.
     pub drops: Vec<Drops>,
-    /// The layout of `table inet xenvnet`, if it is there.
-    pub nat: Option<u32>,
     /// Masquerade rules of ours.
     pub masquerades: BTreeSet<Masquerade>,
     /// Networks that run, by their bridge.
@@ -271,7 +334,7 @@ pub struct Snapshot {
 }
 
 /// The layout of our tables that this version writes; it is stored in them.
-pub(crate) const LAYOUT: u32 = 1;
+pub(crate) const LAYOUT: u32 = 2;
 
 impl Snapshot {
     /// The interface of this name.
@@ -302,7 +365,7 @@ impl Snapshot {
     pub fn vifs(&self) -> impl Iterator<Item = &Link> {
         self.links.values().filter(|link| {
             let named = |name: &str| name.parse::<VifId>().is_ok();
-            link.is_vif() || self.guards.contains_key(&link.name) || named(link.name.as_str()) || named(&link.alias)
+            link.is_vif() || self.guard_of(link.name).is_some() || named(link.name.as_str()) || named(&link.alias)
         })
     }
 
@@ -316,16 +379,62 @@ impl Snapshot {
         self.links.values().filter(move |link| link.master == Some(bridge))
     }
 
-    /// The lock of an interface that is there. A guard that was made for another interface of the
-    /// same name does not count.
+    /// The lock of an interface that is there, bridged or routed. A guard that was made for another
+    /// interface of the same name does not count.
     ///
     /// ```
     /// assert!(xenvnet_core::Snapshot::default().guard_of("vif1.0".parse()?).is_none());
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn guard_of(&self, name: IfName) -> Option<&Guard> {
-        let guard = self.guards.get(&name)?;
+        self.guard_at(Table::Bridge, name).or_else(|| self.guard_at(Table::Netdev, name))
+    }
+
+    /// The guard of one of the two tables that hold guests, if it was made for the interface that
+    /// has the name now.
+    pub(crate) fn guard_at(&self, table: Table, name: IfName) -> Option<&Guard> {
+        let guard = self.guards_in(table).get(&name)?;
         (self.link(name)?.index == guard.device).then_some(guard)
+    }
+
+    /// The guards of one of the two tables that hold guests.
+    pub(crate) fn guards_in(&self, table: Table) -> &BTreeMap<IfName, Guard> {
+        if table == Table::Netdev { &self.ingress } else { &self.guards }
+    }
+
+    /// Whether an interface is one of the two ports of a guest that has an emulated card too: held
+    /// where its frames come in, and on the bridge.
+    ///
+    /// ```
+    /// assert!(!xenvnet_core::Snapshot::default().is_paired("vif1.0".parse()?));
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn is_paired(&self, name: IfName) -> bool {
+        self.guard_at(Table::Netdev, name).is_some() && self.guard_at(Table::Bridge, name).is_some()
+    }
+
+    /// The other port of the same guest's card, by the names that Xen gives the two; either may have
+    /// been renamed since.
+    pub(crate) fn twin_of(&self, name: IfName) -> Option<&Link> {
+        let formerly = self.link(name).and_then(|link| link.alias.parse::<IfName>().ok());
+        let twins = [Some(name), formerly].into_iter().flatten().filter_map(IfName::twin);
+        let found =
+            |twin: IfName| self.link(twin).or_else(|| self.links.values().find(|link| link.alias == twin.as_str()));
+        twins.filter_map(found).find(|twin| twin.name != name)
+    }
+
+    pub(crate) fn has(&self, table: Table) -> bool {
+        self.tables.contains_key(&table)
+    }
+
+    /// What makes a table ready to be written: it is added where it is missing, and converted where
+    /// it is of an older layout.
+    pub(crate) fn step_ready(&self, table: Table) -> Option<Step> {
+        match self.tables.get(&table) {
+            None => Some(Step::AddTable { table }),
+            Some(&LAYOUT) => None,
+            Some(_) => Some(Step::RewriteTable { table }),
+        }
     }
 
     /// The interface of this name, or the error that says that there is none.
@@ -407,14 +516,33 @@ impl Snapshot {
             AddRoute { link, subnet } => drop(self.routes.entry(link).or_default().insert(subnet)),
             DeleteRoute { link, subnet } => remove_from(&mut self.routes, link, &subnet),
             SetSysctl { sysctl, to, .. } => drop(self.sysctls.insert(sysctl, to)),
-            AddTable { table: Table::Filter } => self.filter = Some(LAYOUT),
-            AddTable { table: Table::Nat } => self.nat = Some(LAYOUT),
-            DeleteTable { table: Table::Filter } => self.filter = None,
-            DeleteTable { table: Table::Nat } => self.nat = None,
-            SetGuard { vif, to: Some(to), .. } => drop(self.guards.insert(vif, to)),
-            SetGuard { vif, to: None, .. } => drop(self.guards.remove(&vif)),
-            ForgetDrops { vif, reasons } => {
-                self.drops.retain(|drops| drops.vif != vif || !reasons.contains(&drops.reason));
+            AddTable { table } | RewriteTable { table } => drop(self.tables.insert(table, LAYOUT)),
+            DeleteTable { table } => drop(self.tables.remove(&table)),
+            Restore { contents } => {
+                let contents = *contents;
+                self.hooks = contents.ingress.keys().copied().collect();
+                self.half_hooks.clear();
+                self.tables.extend(Table::ALL.into_iter().filter(|table| contents.needs(*table)).map(|t| (t, LAYOUT)));
+                (self.guards, self.ingress, self.dom0) = (contents.guards, contents.ingress, contents.dom0);
+                (self.untracked, self.masquerades) = (contents.untracked, contents.masquerades);
+                self.networks = contents.networks;
+            }
+            SetGuard { table, vif, to, .. } => {
+                let guards = if table == Table::Netdev { &mut self.ingress } else { &mut self.guards };
+                set_or_remove(guards, vif, to);
+            }
+            AddHook { vif } => {
+                self.hooks.insert(vif);
+                self.half_hooks.remove(&vif);
+            }
+            DeleteHook { vif } => {
+                self.hooks.remove(&vif);
+                self.half_hooks.remove(&vif);
+            }
+            SetDom0 { interface, to, .. } => set_or_remove(&mut self.dom0, interface, to),
+            SetUntracked { vif, to, .. } => set_or_remove(&mut self.untracked, vif, to),
+            ForgetDrops { table, vif, reasons } => {
+                self.drops.retain(|drops| drops.table != table || drops.vif != vif || !reasons.contains(&drops.reason));
             }
             AddMasquerade { masquerade } => drop(self.masquerades.insert(masquerade)),
             DeleteMasquerade { masquerade } => drop(self.masquerades.remove(&masquerade)),
@@ -429,6 +557,13 @@ impl Snapshot {
         if let Some(link) = self.links.get_mut(&name) {
             change(link);
         }
+    }
+}
+
+fn set_or_remove<T>(of: &mut BTreeMap<IfName, T>, name: IfName, to: Option<T>) {
+    match to {
+        Some(value) => drop(of.insert(name, value)),
+        None => drop(of.remove(&name)),
     }
 }
 

@@ -11,6 +11,7 @@
 //! such a lock does not bind, a mutex does, and there is one open lock file for all: closing any
 //! other would let go of the lock.
 
+use crate::asked::{self, Asked, AskedFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Entry, Journal};
 use crate::namespace::Namespace;
@@ -64,6 +65,7 @@ pub(crate) struct State {
     path: PathBuf,
     lock: LockFile,
     journal: Journal,
+    asked: AskedFile,
 }
 
 impl State {
@@ -92,8 +94,10 @@ impl State {
         // Made under the lock, so that nobody tidies it away before it is locked itself.
         let held = acquire(&lock, &path)?;
         let journal = Journal::create(&folder).map_err(|error| failed(&path, error.to_string()))?;
+        let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT;
+        let asked = file(&folder, asked::NAME, flags).map_err(|errno| failed(&path, refused(errno)))?;
         drop(held);
-        let mut state = State { folder, path, lock, journal };
+        let mut state = State { folder, path, lock, journal, asked: AskedFile::new(asked) };
         state.tidy()?;
         Ok(state)
     }
@@ -101,13 +105,15 @@ impl State {
     /// Waits for whoever is at work in this namespace. Gives it back when dropped.
     pub(crate) fn lock(&mut self) -> Result<Held<'_>> {
         let lock = acquire(&self.lock, &self.path)?;
-        Ok(Held { folder: &self.folder, path: &self.path, journal: &mut self.journal, _lock: lock })
+        let State { folder, path, journal, asked, .. } = self;
+        Ok(Held { folder, path, journal, asked, _lock: lock })
     }
 
     /// Removes journals that nobody will ask for again: those of writers that are gone, but the
     /// newest entry of all, which can still be undone, and those that were cut off in the middle.
     fn tidy(&mut self) -> Result<()> {
         let held = self.lock()?;
+        held.asked.tidy().map_err(|error| held.failed(&error.to_string()))?;
         let entries = held.entries()?;
         let newest = entries.iter().filter_map(|found| Some(found.entry.as_ref()?.time)).max();
         for Found { name, entry, gone } in &entries {
@@ -175,6 +181,7 @@ pub(crate) struct Held<'a> {
     folder: &'a OwnedFd,
     path: &'a Path,
     journal: &'a mut Journal,
+    asked: &'a mut AskedFile,
     _lock: Locked<'a>,
 }
 
@@ -212,6 +219,23 @@ impl Held<'_> {
     /// After the last one.
     pub(crate) fn finish(&mut self, undone: bool) -> std::io::Result<()> {
         self.journal.finish(undone)
+    }
+
+    /// Notes what a change brought about.
+    pub(crate) fn asked_for(&mut self, plan: &Plan) -> std::io::Result<()> {
+        self.asked.append(plan)
+    }
+
+    /// What stands, as far as it was asked for here.
+    pub(crate) fn asked(&mut self) -> Result<Asked> {
+        let read = self.asked.read().map(|(asked, _)| asked);
+        read.map_err(|error| self.failed(&error.to_string()))
+    }
+
+    /// Whether a change was cut off in the middle: its writer is gone and it was not put back.
+    pub(crate) fn is_cut_off(&self) -> Result<bool> {
+        let entries = self.entries()?;
+        Ok(entries.iter().any(|found| found.gone && found.entry.as_ref().is_some_and(|entry| !entry.is_closed())))
     }
 
     /// The newest change that was not undone yet, by whomever.

@@ -1,16 +1,18 @@
 //! `Host`: the only door to the kernel. The interpreter is let go around every call.
 
 use crate::antispoof::LockArg;
+use crate::attachment::Attachment;
 use crate::bridge::BridgeArg;
 use crate::convert::{Name, OneOrMany, wrong_type};
+use crate::dom0::Dom0Arg;
 use crate::error::raise;
 use crate::logger;
 use crate::masquerade::MasqueradeArg;
 use crate::network::NetworkArg;
 use crate::operation::Operation;
 use crate::plan::Plan;
+use crate::report::Report;
 use crate::snapshot::Snapshot;
-use crate::vif::Attachment;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use std::fs::File;
@@ -23,8 +25,9 @@ use xenvnet_core::Operation as Asked;
 ///
 /// It may be shared between threads, and used after os.fork() by both processes: with a state
 /// directory they share its sockets, under a lock that keeps them apart; without one the child's
-/// first call opens its own. Never fork while another thread is inside a call. Every verb returns whether it had to change anything; asking for what is so already is no error. When a
-/// step fails, what was done before it is put back.
+/// first call opens its own. Never fork while another thread is inside a call. Every verb returns
+/// whether it had to change anything; asking for what is so already is no error. When a step fails,
+/// what was done before it is put back.
 ///
 /// Each step is logged by the logger "xenvnet" at level DEBUG. A handler must not call the Host
 /// whose step it is given: that one is at work.
@@ -110,8 +113,7 @@ impl Host {
     }
 
     /// A guest's interface is held to what it may send: an Antispoof, Lock.DISABLED or
-    /// Lock.UNLOCKED. An UnsupportedError where it is up and no port of a bridge: nothing would
-    /// hold it there.
+    /// Lock.UNLOCKED. Where it is up and no port of a bridge, it is held where its frames come in.
     fn set_antispoof(&self, py: Python<'_>, vif: Name, lock: LockArg) -> PyResult<bool> {
         self.ask(py, Asked::SetAntispoof { vif: vif.0, lock: lock.0 })
     }
@@ -131,7 +133,8 @@ impl Host {
         self.ask(py, Asked::UnmasqueradeSubnet(subnet.0))
     }
 
-    /// A vif is named, sized, locked, enslaved and up, in the safe order.
+    /// A vif is named, sized, locked, enslaved or routed, and up, in the safe order. Where both
+    /// vifD.N and vifD.N-emu of a guest are attached to a bridge, they are one card with one lock.
     fn attach_vif(&self, py: Python<'_>, attachment: Attachment) -> PyResult<bool> {
         self.ask(py, Asked::AttachVif(attachment.0))
     }
@@ -142,10 +145,16 @@ impl Host {
         self.call(py, |host| host.attach_vifs(&all)).map(xenvnet_core::Outcome::is_changed)
     }
 
-    /// A vif is down, off its bridge, its lock gone. It may have vanished already. Where it was
-    /// renamed, either name will do: the one it has now, or the one that netback gave it.
+    /// A vif is down, off its bridge or its routes gone, and its lock. It may have vanished already.
+    /// Where it was renamed, either name will do: the one it has now, or the one that netback gave it.
     fn detach_vif(&self, py: Python<'_>, vif: Name) -> PyResult<bool> {
         self.ask(py, Asked::DetachVif { vif: vif.0 })
+    }
+
+    /// The guests behind an interface, a bridge or a routed vif, reach this on dom0 itself: a Dom0,
+    /// or its text, such as "closed" or "services(dns,icmp)". The interface need not be there yet.
+    fn set_dom0(&self, py: Python<'_>, interface: Name, access: Dom0Arg) -> PyResult<bool> {
+        self.ask(py, Asked::SetDom0 { interface: interface.0, access: access.0 })
     }
 
     /// A network runs. An UnsupportedError where forwarding cannot be read.
@@ -190,6 +199,18 @@ impl Host {
     fn run_all(&self, py: Python<'_>, operations: OneOrMany<Operation>) -> PyResult<bool> {
         let operations = plain(operations);
         self.call(py, |host| host.run_all(&operations)).map(xenvnet_core::Outcome::is_changed)
+    }
+
+    /// Whether the kernel still holds what was asked for. Everything is read back and compared with
+    /// what the state directory remembers or, where it remembers nothing, with what the comments of
+    /// the locks say. Nothing is changed.
+    fn verify(&self, py: Python<'_>) -> PyResult<Report> {
+        self.call(py, |host| host.verify()).map(Report)
+    }
+
+    /// Mends what verify finds and what can be mended. Returns what was found before.
+    fn repair(&self, py: Python<'_>) -> PyResult<Report> {
+        self.call(py, |host| host.repair()).map(Report)
     }
 
     /// What undo would do. Nothing is changed.

@@ -1,5 +1,6 @@
 //! Values that are told apart by their JSON: plans, operations, snapshots.
 
+use crate::value::Reduced;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -22,9 +23,11 @@ pub(crate) fn hash<T: Serialize>(value: &T) -> PyResult<u64> {
     Ok(hasher.finish())
 }
 
-/// What `__reduce__` gives to pickle and copy.
-pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, (String,));
+/// The word that JSON has for it, without its quotes.
+pub(crate) fn word<T: Serialize>(value: &T) -> PyResult<String> {
+    Ok(write(value)?.trim_matches('"').to_owned())
+}
 
-pub(crate) fn reduce<'py, T: Serialize>(object: &Bound<'py, PyAny>, value: &T) -> PyResult<Reduced<'py>> {
+pub(crate) fn reduce<'py, T: Serialize>(object: &Bound<'py, PyAny>, value: &T) -> PyResult<Reduced<'py, (String,)>> {
     Ok((object.get_type().getattr("from_json")?, (write(value)?,)))
 }

@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod antispoof;
+mod attachment;
 mod bridge;
 mod convert;
+mod dom0;
 mod error;
 mod host;
 mod json;
@@ -17,6 +19,7 @@ mod masquerade;
 mod network;
 mod operation;
 mod plan;
+mod report;
 mod snapshot;
 mod value;
 mod vif;
@@ -27,7 +30,11 @@ mod _xenvnet {
     #[pymodule_export]
     use crate::antispoof::Antispoof;
     #[pymodule_export]
+    use crate::attachment::Attachment;
+    #[pymodule_export]
     use crate::bridge::Bridge;
+    #[pymodule_export]
+    use crate::dom0::Dom0;
     #[pymodule_export]
     use crate::host::Host;
     #[pymodule_export]
@@ -41,20 +48,24 @@ mod _xenvnet {
     #[pymodule_export]
     use crate::plan::Plan;
     #[pymodule_export]
+    use crate::report::Report;
+    #[pymodule_export]
     use crate::snapshot::Snapshot;
     #[pymodule_export]
-    use crate::vif::{Attachment, VifId};
+    use crate::vif::VifId;
 
     use pyo3::prelude::*;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        use xenvnet_core::{ErrorKind, Operation};
+        use xenvnet_core::{DropReason, ErrorKind, Operation, Table};
         crate::logger::install(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         // The lists of core, for the tests that nothing of them is missing in Python.
         module.add("VERBS", Operation::VERBS.into_iter().collect::<Vec<_>>())?;
         let kinds = ErrorKind::ALL.iter().map(|kind| (kind.name(), kind.python_class()));
-        module.add("ERROR_KINDS", kinds.collect::<Vec<_>>())
+        module.add("ERROR_KINDS", kinds.collect::<Vec<_>>())?;
+        module.add("DROP_REASONS", DropReason::ALL.iter().map(|reason| reason.name()).collect::<Vec<_>>())?;
+        module.add("TABLES", Table::ALL.iter().map(crate::json::word).collect::<PyResult<Vec<_>>>()?)
     }
 }

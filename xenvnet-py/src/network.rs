@@ -1,6 +1,7 @@
 //! `Network` and its kinds.
 
 use crate::convert::{Name, Net, interface, network, wrong_type};
+use crate::dom0::{Dom0, Dom0Arg};
 use crate::error::raise;
 use crate::value::Call;
 use pyo3::prelude::*;
@@ -48,15 +49,17 @@ impl Brouter {
     }
 
     #[new]
-    #[pyo3(signature = (bridge, *, address, subnet = None, uplink = None, antispoof = false))]
+    #[pyo3(signature = (bridge, *, address, subnet = None, uplink = None, antispoof = false, dom0 = Dom0Arg::default()),
+           text_signature = "(bridge, *, address, subnet=None, uplink=None, antispoof=False, dom0='open')")]
     fn new(
         bridge: Name,
         address: Net,
         subnet: Option<Net>,
         uplink: Option<Name>,
         antispoof: bool,
+        dom0: Dom0Arg,
     ) -> PyResult<PyClassInitializer<Brouter>> {
-        let mut brouter = xenvnet_core::Brouter::new(bridge.0, address.0).antispoof(antispoof);
+        let mut brouter = xenvnet_core::Brouter::new(bridge.0, address.0).antispoof(antispoof).dom0(dom0.0);
         if let Some(subnet) = subnet {
             brouter = brouter.subnet(subnet.0);
         }
@@ -89,6 +92,12 @@ impl Brouter {
         self.0.antispoof
     }
 
+    /// What its guests reach on dom0 itself.
+    #[getter]
+    fn dom0(&self) -> Dom0 {
+        Dom0(self.0.dom0.clone())
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         self.call(py)?.repr()
     }
@@ -106,7 +115,8 @@ impl Brouter {
             .with("address", brouter.address.to_string(), false)?
             .with("subnet", brouter.subnet.to_string(), is_default)?
             .with("uplink", self.uplink(), brouter.uplink.is_none())?
-            .with("antispoof", brouter.antispoof, !brouter.antispoof)
+            .with("antispoof", brouter.antispoof, !brouter.antispoof)?
+            .with("dom0", brouter.dom0.to_string(), brouter.dom0 == xenvnet_core::Dom0::Open)
     }
 }
 

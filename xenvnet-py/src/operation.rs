@@ -1,15 +1,17 @@
 //! `Operation`: one constructor a verb.
 
 use crate::antispoof::LockArg;
+use crate::attachment::Attachment;
 use crate::bridge::BridgeArg;
 use crate::convert::{Name, wrong_type};
+use crate::dom0::Dom0Arg;
 use crate::error::{raise, unreadable};
-use crate::json::{self, Reduced};
+use crate::json;
 use crate::masquerade::MasqueradeArg;
 use crate::network::NetworkArg;
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
-use crate::vif::Attachment;
+use crate::value::Reduced;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
@@ -70,16 +72,22 @@ impl Operation {
         Operation(xenvnet_core::Operation::UnmasqueradeSubnet(subnet.0))
     }
 
-    /// A vif is named, sized, locked, enslaved and up.
+    /// A vif is named, sized, locked, enslaved or routed, and up.
     #[classmethod]
     fn attach_vif(_class: Class<'_, '_>, attachment: Attachment) -> Operation {
         Operation(xenvnet_core::Operation::AttachVif(attachment.0))
     }
 
-    /// A vif is down, off its bridge, its lock gone. It may have vanished already.
+    /// A vif is down, off its bridge or its routes gone, and its lock. It may have vanished already.
     #[classmethod]
     fn detach_vif(_class: Class<'_, '_>, vif: Name) -> Operation {
         Operation(xenvnet_core::Operation::DetachVif { vif: vif.0 })
+    }
+
+    /// The guests behind an interface, a bridge or a routed vif, reach this on dom0 itself.
+    #[classmethod]
+    fn set_dom0(_class: Class<'_, '_>, interface: Name, access: Dom0Arg) -> Operation {
+        Operation(xenvnet_core::Operation::SetDom0 { interface: interface.0, access: access.0 })
     }
 
     /// A network runs.
@@ -130,7 +138,7 @@ impl Operation {
         json::repr(py, "Operation", &self.0)
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, (String,)>> {
         json::reduce(slf.as_any(), &slf.get().0)
     }
 }

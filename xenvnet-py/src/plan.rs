@@ -1,7 +1,8 @@
 //! `Plan`.
 
 use crate::error::raise;
-use crate::json::{self, Reduced};
+use crate::json;
+use crate::value::Reduced;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyTuple, PyType};
 
@@ -59,7 +60,7 @@ impl Plan {
         json::repr(py, "Plan", &self.0)
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, (String,)>> {
         json::reduce(slf.as_any(), &slf.get().0)
     }
 }

@@ -2,17 +2,19 @@
 
 use crate::antispoof;
 use crate::convert::{Name, interface, network as network_of, tuple};
+use crate::dom0::Dom0;
 use crate::error::unreadable;
-use crate::json::{self, Reduced};
+use crate::json;
 use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
 use crate::network;
 use crate::plan::Plan;
+use crate::value::Reduced;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use std::collections::{BTreeMap, BTreeSet};
 use xenvnet_core::ipnetwork::IpNetwork;
-use xenvnet_core::{BridgeState, Drops, Guard, IfName, Link, NetworkRecord, PortState};
+use xenvnet_core::{BridgeState, Drops, Guard, IfName, Link, NetworkRecord, PortState, Untracked};
 
 /// A host's network at one moment, whole or as far as some operations need it.
 #[pyclass(frozen, eq, module = "xenvnet")]
@@ -63,19 +65,57 @@ impl Snapshot {
         by_name(py, &self.0.routes, |py, all: &BTreeSet<IpNetwork>| Ok(tuple(py, all, network_of)?.into_any()))
     }
 
-    /// Locks by interface name, whether the interface is there or not.
+    /// Our own tables that are there, with their layouts: {"bridge": 2}.
+    #[getter]
+    fn tables(&self) -> PyResult<BTreeMap<String, u32>> {
+        self.0.tables.iter().map(|(table, layout)| Ok((json::word(table)?, *layout))).collect()
+    }
+
+    /// Locks of bridged guests by interface name, whether the interface is there or not.
     #[getter]
     fn guards<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         by_name(py, &self.0.guards, guard)
     }
 
-    /// The lock of an interface that is there, None where it has none.
+    /// Locks that hold where frames come in: of routed guests, and beside that in guards, of both
+    /// ports of a guest that has an emulated card too.
+    #[getter]
+    fn ingress<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        by_name(py, &self.0.ingress, guard)
+    }
+
+    /// Interfaces whose frames visit those locks.
+    #[getter]
+    fn hooks<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.0.hooks.iter().map(|name| name.as_str()).collect::<Vec<_>>())
+    }
+
+    /// The lock of an interface that is there, wherever it is held; None where it has none.
     #[pyo3(signature = (vif, /))]
     fn guard_of<'py>(&self, py: Python<'py>, vif: Name) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.0.guard_of(vif.0).map(|of| guard(py, of)).transpose()
     }
 
-    /// Frames that locks dropped.
+    /// Whether an interface is one of the two ports of a guest that has an emulated card too.
+    #[pyo3(signature = (vif, /))]
+    fn is_paired(&self, vif: Name) -> bool {
+        self.0.is_paired(vif.0)
+    }
+
+    /// What guests reach on dom0 itself, by the interface that they are behind; others reach what
+    /// dom0's own firewall lets in.
+    #[getter]
+    fn dom0<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        by_name(py, &self.0.dom0, |py, access| Ok(Bound::new(py, Dom0(access.clone()))?.into_any()))
+    }
+
+    /// Bridged guests whose packets stay out of dom0's table of connections.
+    #[getter]
+    fn untracked<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        by_name(py, &self.0.untracked, untracked)
+    }
+
+    /// Frames that were dropped, by interface, reason and table.
     #[getter]
     fn drops<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         tuple(py, &self.0.drops, drops)
@@ -130,7 +170,7 @@ impl Snapshot {
         json::repr(py, "Snapshot", &self.0)
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Reduced<'py, (String,)>> {
         json::reduce(slf.as_any(), &slf.get().0)
     }
 }
@@ -147,7 +187,7 @@ fn by_name<'py, T>(
     Ok(dict)
 }
 
-fn class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     py.import("xenvnet._records")?.getattr(name)
 }
 
@@ -164,6 +204,7 @@ fn link<'py>(py: Python<'py>, link: &Link) -> PyResult<Bound<'py, PyAny>> {
     fields.set_item("auto_link_local", link.auto_link_local)?;
     fields.set_item("bridge", link.bridge.map(|state| bridge_state(py, state)).transpose()?)?;
     fields.set_item("port", link.port.map(|state| port_state(py, state)).transpose()?)?;
+    fields.set_item("shut", link.shut)?;
     class(py, "Link")?.call((), Some(&fields))
 }
 
@@ -171,8 +212,9 @@ fn bridge_state(py: Python<'_>, state: BridgeState) -> PyResult<Bound<'_, PyAny>
     class(py, "BridgeState")?.call1((state.stp, state.forward_delay))
 }
 
-fn port_state(py: Python<'_>, state: PortState) -> PyResult<Bound<'_, PyAny>> {
-    class(py, "PortState")?.call1((state.learning, state.isolated, state.locked))
+pub(crate) fn port_state(py: Python<'_>, state: PortState) -> PyResult<Bound<'_, PyAny>> {
+    let PortState { learning, isolated, locked, flood, bpdu_guard, group_fwd_mask, .. } = state;
+    class(py, "PortState")?.call1((learning, isolated, locked, flood, bpdu_guard, group_fwd_mask))
 }
 
 fn guard<'py>(py: Python<'py>, guard: &Guard) -> PyResult<Bound<'py, PyAny>> {
@@ -181,9 +223,15 @@ fn guard<'py>(py: Python<'py>, guard: &Guard) -> PyResult<Bound<'py, PyAny>> {
 }
 
 fn drops<'py>(py: Python<'py>, drops: &Drops) -> PyResult<Bound<'py, PyAny>> {
-    class(py, "Drops")?.call1((drops.vif.as_str(), drops.reason.name(), drops.frames, drops.octets))
+    let table = json::word(&drops.table)?;
+    class(py, "Drops")?.call1((drops.vif.as_str(), drops.reason.name(), drops.frames, drops.octets, table))
 }
 
 fn record<'py>(py: Python<'py>, record: &NetworkRecord) -> PyResult<Bound<'py, PyAny>> {
     class(py, "NetworkRecord")?.call1((network::object(py, record.network.clone())?, record.sysctl_before))
+}
+
+fn untracked<'py>(py: Python<'py>, untracked: &Untracked) -> PyResult<Bound<'py, PyAny>> {
+    let macs = tuple(py, &untracked.macs, |py, mac| Ok(Bound::new(py, MacAddr(*mac))?.into_any()))?;
+    class(py, "Untracked")?.call1((MacAddr(untracked.bridge), macs))
 }

@@ -5,6 +5,9 @@ use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+/// What `__reduce__` gives to pickle and copy: a call, and its arguments.
+pub(crate) type Reduced<'py, Args> = (Bound<'py, PyAny>, Args);
+
 /// The arguments that make a value again. What has its default is left out.
 pub(crate) struct Call<'py> {
     class: &'static str,
@@ -41,5 +44,11 @@ impl<'py> Call<'py> {
     /// The call as `__getnewargs_ex__` gives it to pickle and copy.
     pub(crate) fn newargs(self) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
         Ok((PyTuple::new(self.kwargs.py(), self.args)?, self.kwargs))
+    }
+
+    /// The call for pickle and copy, of something else than the class itself.
+    pub(crate) fn reduce(self, called: &Bound<'py, PyAny>) -> PyResult<Reduced<'py, Bound<'py, PyTuple>>> {
+        let partial = self.kwargs.py().import("functools")?.getattr("partial")?;
+        Ok((partial.call((called,), Some(&self.kwargs))?, PyTuple::new(called.py(), self.args)?))
     }
 }

@@ -1,4 +1,4 @@
-//! The stage: throw-away namespaces for dom0, two guests and an outside host, and the cables
+//! The stage: throw-away namespaces for dom0, three guests and an outside host, and the cables
 //! between them. They are gone when the last descriptor of them is.
 
 use crate::failure::reason;
@@ -22,6 +22,8 @@ use xenvnet_core::MacAddr;
 pub(super) const CARD: &str = "eth0";
 /// The brouter's address, the gateway of the guests.
 pub(super) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 98, 98, 1);
+/// Dom0's address on the routed guest's vif, its gateway.
+pub(super) const ROUTED_GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 98, 99, 1);
 /// Dom0's address on the way to the outside (a network for documentation, RFC 5737).
 pub(super) const DOM0_OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// The outside host.
@@ -106,7 +108,7 @@ impl Namespace {
 }
 
 /// One message to the kernel, and its answer.
-fn request(message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+pub(super) fn request(message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
     let mut message = NetlinkMessage::from(message);
     message.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
     message.finalize();
@@ -137,6 +139,8 @@ pub(super) struct Guest {
 pub(super) struct Fabric {
     pub(super) dom0: Namespace,
     pub(super) guests: [Guest; 2],
+    /// The one that is not to be bridged.
+    pub(super) routed: Guest,
     pub(super) outside: Namespace,
 }
 
@@ -144,21 +148,22 @@ impl Fabric {
     pub(super) fn new() -> io::Result<Fabric> {
         let dom0 = Namespace::new()?;
         let outside = Namespace::new()?;
-        let guest = |vif: &'static str, number: u8| -> io::Result<Guest> {
+        let guest = |vif: &'static str, ip: Ipv4Addr, gateway: Ipv4Addr| -> io::Result<Guest> {
             let namespace = Namespace::new()?;
-            let ip = Ipv4Addr::from([10, 98, 98, number]);
             let mac = MacAddr::from_ip(ip.into(), xenvnet_core::MacPrefix::default());
             namespace.hush()?;
             dom0.cable(vif, &namespace, Some(mac))?;
-            namespace.configure(ip, Some(GATEWAY))?;
+            namespace.configure(ip, Some(gateway))?;
             Ok(Guest { namespace, vif, ip, mac })
         };
-        let guests = [guest("vif1.0", 2)?, guest("vif2.0", 3)?];
+        let bridged = |vif, number| guest(vif, [10, 98, 98, number].into(), GATEWAY);
+        let guests = [bridged("vif1.0", 2)?, bridged("vif2.0", 3)?];
+        let routed = guest("vif3.0", [10, 98, 99, 2].into(), ROUTED_GATEWAY)?;
         dom0.cable(CARD, &outside, None)?;
         dom0.configure(DOM0_OUTSIDE, None)?;
         // No gateway: the outside host knows no way back to the guests.
         outside.configure(OUTSIDE, None)?;
-        Ok(Fabric { dom0, guests, outside })
+        Ok(Fabric { dom0, guests, routed, outside })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Frames that a guest must not send, and the raw socket that sends them all the same.
 
-use super::fabric::{CARD, GATEWAY, Guest, Namespace};
+use super::fabric::{CARD, GATEWAY, Guest, Namespace, OUTSIDE};
 use nix::ifaddrs::getifaddrs;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, socket};
@@ -17,6 +17,13 @@ const IPV6: u16 = 0x86dd;
 const PROTOCOL: u8 = 253;
 /// Enough for an Ethernet frame without its check sequence not to be padded.
 const PAYLOAD: &[u8; 40] = b"a frame of the demonstration of xenvnet.";
+/// Tells an honest frame from a spoofed one where routing has changed what tells them apart.
+const HONEST: &[u8; 40] = b"an honest frame of xenvnet's demo to end";
+/// The headers of an Ethernet frame of IPv4: what routing changes.
+pub(super) const HEADERS: usize = 14 + 20;
+
+/// Nobody's on the stage.
+const STRANGER: MacAddr = MacAddr::new([0x02, 0, 0, 0, 0, 0x66]);
 
 /// A frame that claims what is not its sender's.
 pub(super) struct Spoof {
@@ -29,7 +36,6 @@ pub(super) struct Spoof {
 
 /// What one guest tries on the other.
 pub(super) fn spoofs(from: &Guest, to: &Guest) -> [Spoof; 4] {
-    let stranger = MacAddr::new([0x02, 0, 0, 0, 0, 0x66]);
     let (foreign4, foreign6) = (Ipv4Addr::new(10, 98, 98, 66), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x66));
     [
         Spoof {
@@ -38,9 +44,9 @@ pub(super) fn spoofs(from: &Guest, to: &Guest) -> [Spoof; 4] {
             frame: ipv4(from.mac, to.mac, foreign4, to.ip),
         },
         Spoof {
-            claim: format!("MAC {stranger}"),
+            claim: format!("MAC {STRANGER}"),
             reason: DropReason::Mac,
-            frame: ipv4(stranger, to.mac, from.ip, to.ip),
+            frame: ipv4(STRANGER, to.mac, from.ip, to.ip),
         },
         Spoof {
             claim: format!("ARP \"the gateway {GATEWAY} is me\""),
@@ -60,11 +66,38 @@ pub(super) fn honest(from: &Guest, to: &Guest) -> Vec<u8> {
     ipv4(from.mac, to.mac, from.ip, to.ip)
 }
 
+/// What a routed guest tries on the way to the outside.
+pub(super) fn spoofs_routed(from: &Guest) -> [Spoof; 2] {
+    let foreign4 = Ipv4Addr::new(10, 98, 99, 66);
+    [
+        Spoof {
+            claim: format!("IPv4 from {foreign4}"),
+            reason: DropReason::Ip4,
+            frame: ipv4(from.mac, MacAddr::VIF_BACKEND, foreign4, OUTSIDE),
+        },
+        Spoof {
+            claim: format!("MAC {STRANGER}"),
+            reason: DropReason::Mac,
+            frame: ipv4(STRANGER, MacAddr::VIF_BACKEND, from.ip, OUTSIDE),
+        },
+    ]
+}
+
+/// A frame that a routed guest may send to the outside.
+pub(super) fn honest_routed(from: &Guest) -> Vec<u8> {
+    let header = ipv4_header(from.ip, OUTSIDE);
+    ethernet(from.mac, MacAddr::VIF_BACKEND, IPV4, &[&header, HONEST])
+}
+
 fn ethernet(from: MacAddr, to: MacAddr, ethertype: u16, parts: &[&[u8]]) -> Vec<u8> {
     [&to.octets()[..], &from.octets(), &ethertype.to_be_bytes(), &parts.concat()].concat()
 }
 
 fn ipv4(from: MacAddr, to: MacAddr, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+    ethernet(from, to, IPV4, &[&ipv4_header(source, destination), PAYLOAD])
+}
+
+fn ipv4_header(source: Ipv4Addr, destination: Ipv4Addr) -> [u8; 20] {
     let mut header = [0; 20];
     header[0] = 0x45;
     header[2..4].copy_from_slice(&((20 + PAYLOAD.len()) as u16).to_be_bytes());
@@ -74,7 +107,7 @@ fn ipv4(from: MacAddr, to: MacAddr, source: Ipv4Addr, destination: Ipv4Addr) -> 
     header[16..20].copy_from_slice(&destination.octets());
     let checksum = checksum(&header);
     header[10..12].copy_from_slice(&checksum.to_be_bytes());
-    ethernet(from, to, IPV4, &[&header, PAYLOAD])
+    header
 }
 
 fn ipv6(from: MacAddr, to: MacAddr, source: Ipv6Addr, destination: Ipv6Addr) -> Vec<u8> {

@@ -5,7 +5,7 @@ use crate::output::{self, BOLD, GREEN, RED, paint};
 use crate::render;
 use serde_json::{Value, json};
 use std::time::Instant;
-use xenvnet_core::{Plan, Snapshot};
+use xenvnet_core::{Plan, Report, Snapshot};
 
 /// Where the second column begins.
 const COLUMN: usize = 46;
@@ -53,6 +53,10 @@ impl Story {
     pub(super) fn status(&mut self, snapshot: &Snapshot, text: &str) -> Result<()> {
         self.status = json!(snapshot);
         self.text(&indented(text))
+    }
+
+    pub(super) fn findings(&self, report: &Report) -> Result<()> {
+        self.text(&indented(&render::report(&report.findings)))
     }
 
     /// One claim, whether it holds, and what was seen.

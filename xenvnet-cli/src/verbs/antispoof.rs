@@ -7,7 +7,7 @@ use crate::verbs::vif::LockArgs;
 use crate::{output, render};
 use clap::Subcommand;
 use serde_json::{Value, json};
-use xenvnet_core::{IfName, Operation, Snapshot};
+use xenvnet_core::{IfName, Operation, Snapshot, Table};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -73,11 +73,17 @@ fn show(session: &Session, only: Option<IfName>) -> Result<Exit> {
 
 fn entry(snapshot: &Snapshot, vif: IfName) -> Value {
     let dropped: Vec<_> = snapshot.drops.iter().filter(|drops| drops.vif == vif).collect();
+    let (bridged, ingress) = (snapshot.guards.get(&vif), snapshot.ingress.get(&vif));
+    let tables = [(bridged, Table::Bridge), (ingress, Table::Netdev)];
+    let tables: Vec<_> = tables.into_iter().filter(|(guard, _)| guard.is_some()).map(|(_, table)| table).collect();
     json!({
         "vif": vif,
         "bridge": snapshot.link(vif).and_then(|link| link.master),
-        "guard": snapshot.guards.get(&vif),
-        "in_force": snapshot.guard_of(vif).is_some(),
+        "guard": bridged.or(ingress),
+        "tables": tables,
+        "in_force": render::is_in_force(snapshot, vif),
+        "paired": snapshot.is_paired(vif),
+        "untracked": snapshot.untracked.contains_key(&vif),
         "drops": dropped,
     })
 }
@@ -132,6 +138,7 @@ mod tests {
     #[test]
     fn the_keys_of_an_entry_stay() {
         let value = entry(&Snapshot::default(), "vif1.0".parse().unwrap());
-        assert_eq!(value.to_string(), r#"{"bridge":null,"drops":[],"guard":null,"in_force":false,"vif":"vif1.0"}"#);
+        let wanted = r#"{"bridge":null,"drops":[],"guard":null,"in_force":false,"paired":false,"tables":[],"untracked":false,"vif":"vif1.0"}"#;
+        assert_eq!(value.to_string(), wanted);
     }
 }

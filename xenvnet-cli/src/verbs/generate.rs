@@ -68,6 +68,8 @@ mod tests {
             |name: &str| pages.iter().find(|(page, _)| page == name).map(|(_, text)| String::from_utf8_lossy(text));
         assert!(page("xenvnet.1").unwrap().contains("dry\\-run"));
         assert!(page("xenvnet-vif-attach.1").unwrap().contains("unlocked"));
+        assert!(page("xenvnet-verify.1").unwrap().contains("repair"));
+        assert!(page("xenvnet-dom0-set.1").unwrap().contains("services"));
         assert!(page("xenvnet-help.1").is_none());
     }
 }

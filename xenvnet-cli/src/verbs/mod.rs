@@ -2,10 +2,12 @@
 
 pub(crate) mod antispoof;
 pub(crate) mod bridge;
+pub(crate) mod dom0;
 pub(crate) mod generate;
 pub(crate) mod mac;
 pub(crate) mod masquerade;
 pub(crate) mod network;
 pub(crate) mod plan;
 pub(crate) mod status;
+pub(crate) mod verify;
 pub(crate) mod vif;

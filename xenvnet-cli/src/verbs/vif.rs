@@ -1,20 +1,21 @@
 //! `xenvnet vif`.
 
-use crate::cli::{net, value};
+use crate::cli::{ip, net, value};
 use crate::failure::{Failure, Result};
 use crate::verbs::plan::read;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use xenvnet_core::ipnetwork::IpNetwork;
-use xenvnet_core::{Antispoof, Attachment, IfName, Lock, MacAddr, Operation};
+use xenvnet_core::{Antispoof, Attachment, Dom0, IfName, Lock, MacAddr, Masquerade, Operation, Port};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// A vif is named, sized, locked, enslaved and up.
+    /// A vif is named, sized, locked, led to a bridge or dom0's routes, and up.
     #[command(
-        override_usage = "xenvnet vif attach VIF --bridge BRIDGE --mac MAC [--ip ADDR|CIDR]... [--dhcp] [OPTIONS]\n       \
-                                xenvnet vif attach VIF --bridge BRIDGE --disabled [OPTIONS]\n       \
-                                xenvnet vif attach VIF --bridge BRIDGE --unlocked [OPTIONS]\n       \
+        override_usage = "xenvnet vif attach VIF --bridge BRIDGE|--route|--nat --mac MAC [--ip ADDR|CIDR]... [--dhcp] [OPTIONS]\n       \
+                                xenvnet vif attach VIF --bridge BRIDGE|--route --disabled [OPTIONS]\n       \
+                                xenvnet vif attach VIF --bridge BRIDGE|--route --unlocked [OPTIONS]\n       \
                                 xenvnet vif attach --file FILE.json"
     )]
     Attach(Box<Attach>),
@@ -60,17 +61,49 @@ impl LockArgs {
 }
 
 /// Every argument of `vif attach` that says what a file would say.
-const ALL_BUT_FILE: [&str; 11] =
-    ["vif", "bridge", "mac", "ip", "dhcp", "no_link_local", "disabled", "unlocked", "name", "mtu", "isolated"];
+#[rustfmt::skip]
+const ALL_BUT_FILE: [&str; 18] = [
+    "vif", "bridge", "isolated", "untracked", "route", "gateway", "route_to", "dom0", "nat", "uplink",
+    "mac", "ip", "dhcp", "no_link_local", "disabled", "unlocked", "name", "mtu",
+];
+
+/// What only bridges know stands beside neither of these.
+const NOT_BRIDGED: [&str; 2] = ["route", "nat"];
 
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("to").args(["bridge", "route", "nat"]))]
 pub(crate) struct Attach {
     /// The interface, by the name that netback gave it.
     #[arg(required_unless_present = "file", value_parser = value::<IfName>)]
     vif: Option<IfName>,
     /// The bridge that it becomes a port of.
-    #[arg(long, required_unless_present = "file", value_parser = value::<IfName>)]
+    #[arg(long, required_unless_present_any = ["route", "nat", "file"], value_parser = value::<IfName>)]
     bridge: Option<IfName>,
+    /// Cut off from the other isolated ports of the bridge.
+    #[arg(long, conflicts_with_all = NOT_BRIDGED)]
+    isolated: bool,
+    /// What is bridged from and to it stays out of dom0's table of connections.
+    #[arg(long, conflicts_with_all = NOT_BRIDGED)]
+    untracked: bool,
+    /// No bridge: dom0 routes to it.
+    #[arg(long)]
+    route: bool,
+    /// An address of dom0 on a routed vif, the guest's gateway; may be repeated.
+    #[arg(long, value_name = "ADDR", conflicts_with = "bridge", value_parser = ip)]
+    gateway: Vec<IpAddr>,
+    /// What is routed to it; may be repeated [default: each --ip].
+    #[arg(long, value_name = "NET", conflicts_with = "bridge", value_parser = net)]
+    route_to: Vec<IpNetwork>,
+    /// What a routed guest reaches on dom0: open, closed or services(dns,...) [default: open].
+    #[arg(long, value_name = "ACCESS", conflicts_with = "bridge", value_parser = value::<Dom0>)]
+    dom0: Option<Dom0>,
+    /// Routed, and what is routed to it speaks to the outside with dom0's address, which
+    /// `masquerade remove` takes back.
+    #[arg(long)]
+    nat: bool,
+    /// With --nat: only what leaves by this interface.
+    #[arg(long, value_name = "DEV", conflicts_with_all = ["bridge", "route"], value_parser = value::<IfName>)]
+    uplink: Option<IfName>,
     #[command(flatten)]
     lock: LockArgs,
     /// No lock: for a guest that is trusted like dom0 itself.
@@ -79,12 +112,9 @@ pub(crate) struct Attach {
     /// The name that it gets.
     #[arg(long, value_name = "NEW", value_parser = value::<IfName>)]
     name: Option<IfName>,
-    /// Its MTU in bytes [default: that of the bridge].
+    /// Its MTU in bytes [default: that of the bridge; routed: the one it has].
     #[arg(long, value_name = "BYTES")]
     mtu: Option<u32>,
-    /// Cut off from the other isolated ports of the bridge.
-    #[arg(long)]
-    isolated: bool,
     /// JSON: an attachment or a list of them, carried out in bulk, all or nothing; - for stdin.
     #[arg(long, conflicts_with_all = ALL_BUT_FILE, value_name = "FILE.json")]
     file: Option<PathBuf>,
@@ -93,35 +123,68 @@ pub(crate) struct Attach {
 impl Verb {
     pub(crate) fn operations(self) -> Result<Vec<Operation>> {
         match self {
-            Verb::Attach(attach) => {
-                let attachments = attach.attachments()?;
-                Ok(attachments.into_iter().map(Operation::AttachVif).collect())
-            }
+            Verb::Attach(attach) => attach.operations(),
             Verb::Detach { vif } => Ok(vif.into_iter().map(|vif| Operation::DetachVif { vif }).collect()),
         }
     }
 }
 
 impl Attach {
-    fn attachments(self) -> Result<Vec<Attachment>> {
-        let (vif, bridge) = match (self.file, self.vif, self.bridge) {
-            (Some(file), ..) => return read(&file, "attachment", Attachment::from_json),
-            (None, Some(vif), Some(bridge)) => (vif, bridge),
-            _ => return Err(Failure::usage("attach a vif", "VIF and --bridge BRIDGE are wanted, or --file FILE.json")),
+    fn operations(self) -> Result<Vec<Operation>> {
+        if let Some(file) = &self.file {
+            let attachments = read(file, "attachment", Attachment::from_json)?;
+            return Ok(attachments.into_iter().map(Operation::AttachVif).collect());
+        }
+        let (nat, uplink) = (self.nat, self.uplink);
+        let attachment = self.attachment()?;
+        let hidden = if nat { hidden(&attachment)? } else { Vec::new() };
+        let masquerades = hidden.into_iter().map(|subnet| {
+            let mut masquerade = Masquerade::new(subnet);
+            masquerade.uplink = uplink;
+            Operation::MasqueradeSubnet(masquerade)
+        });
+        Ok(std::iter::once(Operation::AttachVif(attachment)).chain(masquerades).collect())
+    }
+
+    fn attachment(self) -> Result<Attachment> {
+        let Some(vif) = self.vif else {
+            return Err(Failure::usage("attach a vif", "VIF is wanted, or --file FILE.json"));
         };
         let lock = if self.unlocked { Some(Lock::Unlocked) } else { self.lock.lock() };
         let lock = lock.ok_or_else(|| {
-            let what = format!("attach {vif} to {bridge}");
+            let what = format!("attach {vif}");
             Failure::usage(what, "it is not said what the guest may send").advice(
                 "give its --mac (and --ip, --dhcp), --disabled for a guest that may send nothing, \
                  or --unlocked for one that is trusted like dom0 itself",
             )
         })?;
-        let mut attachment = Attachment::bridged(vif, bridge, lock).isolated(self.isolated);
+        let mut attachment = match self.bridge {
+            Some(bridge) => Attachment::bridged(vif, bridge, lock).isolated(self.isolated).untracked(self.untracked),
+            None => {
+                let routed = Attachment::routed(vif, lock).dom0(self.dom0.unwrap_or_default());
+                let routed = self.gateway.into_iter().fold(routed, Attachment::gateway);
+                self.route_to.into_iter().fold(routed, Attachment::route)
+            }
+        };
         attachment.name = self.name;
         attachment.mtu = self.mtu;
-        Ok(vec![attachment])
+        Ok(attachment)
     }
+}
+
+/// What is routed to a guest, to be hidden behind dom0's address.
+fn hidden(attachment: &Attachment) -> Result<Vec<IpNetwork>> {
+    let nets = match (&attachment.to, &attachment.lock) {
+        (Port::Routed { routes, .. }, _) if !routes.is_empty() => routes.clone(),
+        (_, Lock::Locked(lock)) => lock.ips.clone(),
+        _ => Vec::new(),
+    };
+    if nets.is_empty() {
+        let what = format!("attach {} to dom0's routes", attachment.vif);
+        return Err(Failure::usage(what, "there is no address to hide behind dom0's")
+            .advice("give the guest's --ip, or what is routed to it: --route-to"));
+    }
+    Ok(nets)
 }
 
 #[cfg(test)]
@@ -189,10 +252,83 @@ mod tests {
     }
 
     #[test]
+    fn a_routed_attachment() {
+        let lock = || Antispoof::new("00:16:3e:00:00:01".parse().unwrap()).ip("10.0.0.2".parse().unwrap());
+        let vif = "vif1.0".parse().unwrap();
+        let wanted = Attachment::routed(vif, lock())
+            .gateway("10.0.0.1".parse().unwrap())
+            .gateway("fe80::1".parse().unwrap())
+            .route("10.1.0.0/24".parse().unwrap())
+            .dom0("services(dns)".parse().unwrap());
+        let line = "xenvnet vif attach vif1.0 --route --mac 00:16:3e:00:00:01 --ip 10.0.0.2";
+        let all = format!("{line} --gateway 10.0.0.1 --gateway fe80::1 --route-to 10.1.0.0/24 --dom0 services(dns)");
+        assert_eq!(operations(&all).unwrap(), [Operation::AttachVif(wanted)]);
+        assert_eq!(operations(line).unwrap(), [Operation::AttachVif(Attachment::routed(vif, lock()))]);
+    }
+
+    #[test]
+    fn nat_is_routed_and_hidden() {
+        let lock = Antispoof::new("00:16:3e:00:00:01".parse().unwrap()).ip("10.0.0.2".parse().unwrap());
+        let attach = Operation::AttachVif(Attachment::routed("vif1.0".parse().unwrap(), lock));
+        let hide = |net: &str| Masquerade::new(net.parse().unwrap());
+        let line = "xenvnet vif attach vif1.0 --nat --mac 00:16:3e:00:00:01 --ip 10.0.0.2";
+        let wanted = [attach.clone(), Operation::MasqueradeSubnet(hide("10.0.0.2"))];
+        assert_eq!(operations(line).unwrap(), wanted);
+        let by_card = hide("10.0.0.2").uplink("eth0".parse().unwrap());
+        let wanted = [attach, Operation::MasqueradeSubnet(by_card)];
+        assert_eq!(operations(&format!("{line} --uplink eth0")).unwrap(), wanted);
+        let other = operations(&format!("{line} --route-to 10.1.0.0/24")).unwrap();
+        assert_eq!(other[1..], [Operation::MasqueradeSubnet(hide("10.1.0.0/24"))]);
+        let failure = operations("xenvnet vif attach vif1.0 --nat --unlocked").unwrap_err();
+        assert!(format!("{failure:?}").contains("--route-to"), "{failure:?}");
+    }
+
+    #[test]
+    fn it_leads_to_one_place() {
+        let line = "xenvnet vif attach vif1.0 --unlocked";
+        let refused = |more: &str| Cli::try_parse_from(format!("{line} {more}").split(' ')).unwrap_err().exit_code();
+        for more in [
+            "--bridge xenbr0 --route",
+            "--bridge xenbr0 --nat",
+            "--route --nat",
+            "--bridge xenbr0 --gateway 10.0.0.1",
+            "--bridge xenbr0 --route-to 10.0.0.2",
+            "--bridge xenbr0 --dom0 closed",
+            "--route --isolated",
+            "--nat --untracked",
+            "--route --uplink eth0",
+            "--gateway 10.0.0.1",
+            "--isolated",
+        ] {
+            assert_eq!(refused(more), 2, "{more}");
+        }
+    }
+
+    #[test]
+    fn untracked_is_a_matter_of_bridges() {
+        let line = "xenvnet vif attach vif1.0 --bridge xenbr0 --mac 00:16:3e:00:00:01 --untracked";
+        let lock = Antispoof::new("00:16:3e:00:00:01".parse().unwrap());
+        let wanted = Attachment::bridged("vif1.0".parse().unwrap(), "xenbr0".parse().unwrap(), lock).untracked(true);
+        assert_eq!(operations(line).unwrap(), [Operation::AttachVif(wanted)]);
+    }
+
+    #[test]
     fn a_file_stands_alone() {
         assert!(Cli::try_parse_from("xenvnet --json vif attach --file vifs.json".split(' ')).is_ok());
-        for more in ["vif1.0", "--bridge xenbr0", "--unlocked", "--disabled", "--no-link-local", "--mtu 1500", "--dhcp"]
-        {
+        for more in [
+            "vif1.0",
+            "--bridge xenbr0",
+            "--route",
+            "--nat",
+            "--unlocked",
+            "--disabled",
+            "--no-link-local",
+            "--mtu 1500",
+            "--dhcp",
+            "--gateway 10.0.0.1",
+            "--dom0 closed",
+            "--untracked",
+        ] {
             let line = format!("xenvnet vif attach --file vifs.json {more}");
             assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -1,5 +1,6 @@
 //! The only door to the kernel: observe, plan, apply with undo. One method a verb is in `verbs`.
 
+mod pins;
 mod verbs;
 
 use crate::apply::{Applier, Failure};
@@ -10,16 +11,16 @@ use crate::journal::Entry;
 use crate::mac::{BridgeSeed, MacAddr};
 use crate::namespace::Namespace;
 use crate::needs::Needs;
-use crate::netlink::link;
-use crate::netlink::neighbour;
 use crate::netlink::transport::{Kernel, Opener};
 use crate::operation::Operation;
 use crate::plan::{Outcome, Plan, Step};
 use crate::snapshot::{Snapshot, Sysctl};
 use crate::state::{self, Held, State};
 use crate::sysctl::Sysctls;
+use crate::verify::{Evidence, Report};
 use nix::libc;
-use std::collections::{BTreeSet, HashMap};
+use pins::Found;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -342,6 +343,51 @@ impl Host {
         }
     }
 
+    /// Whether the kernel still holds what was asked for: everything is read back and compared with
+    /// what this state directory remembers, or where it remembers nothing, with what the locks' own
+    /// comments tell. Changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`Host::observe`].
+    ///
+    /// ```no_run
+    /// let report = xenvnet_core::Host::open()?.verify()?;
+    /// print!("{report}");
+    /// assert!(report.is_sound());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn verify(&self) -> Result<Report> {
+        let mut inner = self.inner()?;
+        let Inner { edge, sysctls, state, .. } = &mut *inner;
+        let mut held = state.as_mut().map(State::lock).transpose()?;
+        Ok(evidence(edge, sysctls.as_ref(), self.place.bridge_seed, held.as_mut())?.report())
+    }
+
+    /// Mends what [`Host::verify`] finds and what can be mended, the rules in one transaction. Returns
+    /// what was found before.
+    ///
+    /// # Errors
+    /// Those of [`Host::verify`] and [`Host::apply`].
+    ///
+    /// ```no_run
+    /// let host = xenvnet_core::Host::open()?;
+    /// host.repair()?;
+    /// assert!(host.verify()?.is_sound());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn repair(&self) -> Result<Report> {
+        let mut inner = self.inner()?;
+        let Inner { edge, sysctls, state, .. } = &mut *inner;
+        let mut held = state.as_mut().map(State::lock).transpose()?;
+        let evidence = evidence(edge, sysctls.as_ref(), self.place.bridge_seed, held.as_mut())?;
+        let report = evidence.report();
+        if !report.repair.is_empty() {
+            carry_out(edge, sysctls.as_ref(), held, &evidence.now, &report.repair, &evidence.learned())
+                .map_err(|failure| failure.error)?;
+        }
+        Ok(report)
+    }
+
     /// What is open; without a state directory, opened anew in a forked child.
     fn inner(&self) -> Result<MutexGuard<'_, Inner>> {
         // A panic elsewhere left no half-done value behind: everything in here can be used as it is.
@@ -384,13 +430,15 @@ impl Host {
     pub fn undo(&self) -> Result<Outcome> {
         let mut inner = self.inner()?;
         let Inner { edge, sysctls, state, .. } = &mut *inner;
-        let held = state_of(state)?.lock()?;
+        let mut held = state_of(state)?.lock()?;
         let (journal, entry) = newest(&held)?;
         let links = named(&entry.inverse);
         let seen = edge.observe(UNDO, &Needs { links, ..Needs::default() })?;
         match Applier::new(edge, sysctls.as_ref(), &seen).put_back_plan(&entry.inverse) {
             Ok(()) => {
                 held.close(&journal)?;
+                let noted = held.asked_for(&entry.inverse);
+                noted.unwrap_or_else(|error| log::warn!("what was undone could not be noted: {error}"));
                 Ok(if entry.inverse.is_empty() { Outcome::Unchanged } else { Outcome::Changed })
             }
             Err(errors) => Err(Error::cannot(ErrorKind::Undo, UNDO, "not everything could be put back").and(errors)),
@@ -440,6 +488,22 @@ fn observe(
     Ok(snapshot)
 }
 
+fn evidence(
+    edge: &mut Edge,
+    settings: Option<&Sysctls>,
+    bridge_seed: BridgeSeed,
+    held: Option<&mut Held<'_>>,
+) -> Result<Evidence> {
+    let mut evidence = edge.evidence()?;
+    evidence.now.sysctls = sysctls(settings);
+    evidence.now.bridge_seed = bridge_seed;
+    if let Some(held) = held {
+        evidence.asked = held.asked()?;
+        evidence.cut_off = held.is_cut_off()?;
+    }
+    Ok(evidence)
+}
+
 /// Writes down how to put the plan back, then carries it out.
 fn carry_out(
     edge: &mut Edge,
@@ -463,6 +527,10 @@ fn carry_out(
         // The change itself is not taken back for this: it would be undone as if it had been cut off.
         let finished = if cut_off { Ok(()) } else { held.finish(undone) };
         finished.unwrap_or_else(|error| log::warn!("the journal could not be closed: {error}"));
+        if result.is_ok() {
+            let noted = held.asked_for(plan);
+            noted.unwrap_or_else(|error| log::warn!("what was asked for could not be noted: {error}"));
+        }
     }
     result
 }
@@ -470,70 +538,4 @@ fn carry_out(
 /// The interfaces that a plan names.
 fn named(plan: &Plan) -> BTreeSet<IfName> {
     plan.steps().iter().flat_map(Step::links).collect()
-}
-
-/// What a failed try taught about the host.
-#[derive(Default)]
-struct Found {
-    /// A lock is not what its comment says.
-    facts: bool,
-    /// Addresses that are pinned already to the very ports.
-    pinned: BTreeSet<(IfName, MacAddr)>,
-    /// Addresses that a bridge merely learned.
-    learned: BTreeSet<MacAddr>,
-}
-
-impl Found {
-    /// An address could not be pinned because the bridge knows it already. Where it was merely
-    /// learned, as after a guest moved to this host, it is taken over. Where it is pinned to the very
-    /// port, as after somebody flushed the filter, it stays. Where it is pinned to another, two
-    /// guests have one address. All of a plan's addresses are asked for at once.
-    fn settle_pins(&mut self, edge: &mut Edge, plan: &Plan, seen: &Snapshot, error: Error) -> Result<()> {
-        let pins: Vec<_> = plan.steps().iter().flat_map(|step| pins(step, seen)).collect();
-        let indices: HashMap<IfName, u32> = seen.links.values().map(|link| (link.name, link.index)).collect();
-        let asked: Vec<_> = pins.iter().filter_map(|pin| Some((pin, *indices.get(&pin.bridge)?))).collect();
-        let questions: Vec<_> = asked.iter().map(|(pin, bridge)| neighbour::get(*bridge, pin.mac)).collect();
-        let Ok(answers) = edge.route.query(&questions) else { return Err(error) };
-        for ((pin, _), answer) in asked.into_iter().zip(answers) {
-            let entry = answer.messages.first().and_then(|(_, body)| neighbour::parse(body));
-            match entry {
-                None => {}
-                Some((_, true)) => drop(self.learned.insert(pin.mac)),
-                Some((index, false)) if Some(&index) == indices.get(&pin.port) => {
-                    self.pinned.insert((pin.port, pin.mac));
-                }
-                Some((index, false)) => {
-                    let holder = edge.route.query(&[link::get_index(index)]).unwrap_or_default();
-                    let holder = holder.iter().flat_map(|answer| &answer.messages);
-                    let holder = holder.filter_map(|(kind, body)| link::parse(*kind, body)).next();
-                    let holder = holder.map_or_else(|| format!("port {index}"), |seen| seen.link.name.to_string());
-                    let what = format!("pin {} to {}", pin.mac, pin.port);
-                    let why = format!("{holder} has that address on {}", pin.bridge);
-                    return Err(Error::cannot(ErrorKind::Conflict, what, why)
-                        .with_advice("two guests have one MAC address: give one of them another"));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// An address that is to be pinned.
-struct Pin {
-    mac: MacAddr,
-    port: IfName,
-    bridge: IfName,
-}
-
-fn pins(step: &Step, seen: &Snapshot) -> Vec<Pin> {
-    match step {
-        Step::Enslave { port, bridge, macs, .. } => {
-            macs.iter().map(|mac| Pin { mac: *mac, port: *port, bridge: *bridge }).collect()
-        }
-        Step::AddFdb { port, mac, .. } => {
-            let bridge = seen.link(*port).and_then(|link| link.master);
-            bridge.map(|bridge| Pin { mac: *mac, port: *port, bridge }).into_iter().collect()
-        }
-        _ => Vec::new(),
-    }
 }

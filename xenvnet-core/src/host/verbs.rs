@@ -5,6 +5,7 @@ use super::Host;
 use crate::ErrorKind;
 use crate::antispoof::Lock;
 use crate::bridge::Bridge;
+use crate::dom0::Dom0;
 use crate::error::Result;
 use crate::ifname::IfName;
 use crate::masquerade::Masquerade;
@@ -186,6 +187,20 @@ impl Host {
     /// ```
     pub fn detach_vif(&self, vif: IfName) -> Result<Outcome> {
         self.run(&Operation::DetachVif { vif })
+    }
+
+    /// Sets what the guests behind an interface, a bridge or a routed vif, reach on dom0 itself.
+    ///
+    /// # Errors
+    /// Those of [`Dom0::validate`] and [`Host::run`].
+    ///
+    /// ```no_run
+    /// # use xenvnet_core::{Dom0, Host};
+    /// Host::open()?.set_dom0("xenbr0".parse()?, "services(dhcp,dns)".parse::<Dom0>()?)?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn set_dom0(&self, interface: IfName, access: Dom0) -> Result<Outcome> {
+        self.run(&Operation::SetDom0 { interface, access })
     }
 
     /// A network runs. Dom0 forwards then; with IPv6 it no longer takes router advertisements

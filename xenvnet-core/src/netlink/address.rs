@@ -19,6 +19,16 @@ pub(crate) fn all(index: Option<u32>) -> Request {
     Request { kind: libc::RTM_GETADDR, flags: 0, body: Writer::after(&header).finish() }
 }
 
+/// Who made an address (IFA_PROTO in linux/if_addr.h, Linux 5.18): the kernel, for link-local use.
+const PROTO: u16 = 11;
+const KERNEL_LINK_LOCAL: u8 = 3;
+
+/// Whether the kernel made an address by itself, and will take it away by itself; `None` on a kernel
+/// that does not tell.
+pub(crate) fn is_the_kernels(body: &[u8]) -> Option<bool> {
+    Reader::after(body, HEADER).find(PROTO)?.u8().map(|proto| proto == KERNEL_LINK_LOCAL)
+}
+
 /// The index of the link, and the address with its prefix length.
 pub(crate) fn parse(body: &[u8]) -> Option<(u32, IpNetwork)> {
     let prefix = *body.get(1)?;
@@ -46,8 +56,8 @@ fn message(index: u32, address: IpNetwork) -> AddressMessage {
         IpNetwork::V6(net) => {
             let mut message =
                 AddressMessageBuilder::<Ipv6Addr>::new().index(index).address(net.ip(), net.prefix()).build();
-            // The bridge is ours and new: nobody can have the address, and waiting for duplicates
-            // would leave it unusable for a second.
+            // The bridge is ours and new, a vif has nobody but its guest: nobody can have the address,
+            // and waiting for duplicates would leave it unusable for a second.
             message.header.flags = AddressHeaderFlags::Nodad;
             message.attributes.push(netlink_packet_route::address::AddressAttribute::Flags(AddressFlags::Nodad));
             message

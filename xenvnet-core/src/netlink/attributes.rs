@@ -58,6 +58,12 @@ impl Writer {
         self
     }
 
+    /// These attributes, then others.
+    pub(crate) fn then(mut self, others: Writer) -> Writer {
+        self.buffer.extend_from_slice(&others.buffer);
+        self
+    }
+
     pub(crate) fn finish(self) -> Vec<u8> {
         self.buffer
     }
@@ -109,6 +115,10 @@ impl<'a> Value<'a> {
 
     pub(crate) fn u8(self) -> Option<u8> {
         self.0.first().copied()
+    }
+
+    pub(crate) fn u16(self) -> Option<u16> {
+        Some(u16::from_ne_bytes(self.0.try_into().ok()?))
     }
 
     pub(crate) fn u32(self) -> Option<u32> {

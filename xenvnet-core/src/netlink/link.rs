@@ -49,6 +49,8 @@ pub(crate) struct Seen {
     pub(crate) link: Link,
     /// The index of what it is a port of.
     pub(crate) master: Option<u32>,
+    /// Whether its bridge forwards nothing from or to it although it has its carrier.
+    pub(crate) shut: bool,
 }
 
 /// Reads a link; `None` for one whose name this library has no type for.
@@ -80,12 +82,18 @@ pub(crate) fn parse(kind: u16, body: &[u8]) -> Option<Seen> {
             learning: on(port, BRPORT_LEARNING).unwrap_or(true),
             isolated: on(port, BRPORT_ISOLATED).unwrap_or(false),
             locked: on(port, BRPORT_LOCKED),
+            flood: on(port, BRPORT_UNICAST_FLOOD).unwrap_or(true),
+            bpdu_guard: on(port, BRPORT_GUARD).unwrap_or(false),
+            group_fwd_mask: port.find(BRPORT_GROUP_FWD_MASK).and_then(|value| value.u16()).unwrap_or(0),
         }),
         ..Link::new(index, name)
     };
     Some(Seen {
         link,
         master: attributes.find(libc::IFLA_MASTER).and_then(|value| value.u32()).filter(|index| *index != 0),
+        // A carrier and no state at all: the protocol's guard shut it.
+        shut: flags & libc::IFF_LOWER_UP as u32 != 0
+            && port.find(BRPORT_STATE).and_then(|value| value.u8()) == Some(STATE_DISABLED),
     })
 }
 
@@ -96,9 +104,15 @@ const INFO_SLAVE_KIND: u16 = 4;
 const INFO_SLAVE_DATA: u16 = 5;
 const BR_FORWARD_DELAY: u16 = 1;
 const BR_STP_STATE: u16 = 5;
+const BRPORT_STATE: u16 = 1;
+const BRPORT_GUARD: u16 = 5;
 const BRPORT_LEARNING: u16 = 8;
+const BRPORT_UNICAST_FLOOD: u16 = 9;
+const BRPORT_GROUP_FWD_MASK: u16 = 31;
 const BRPORT_ISOLATED: u16 = 33;
 const BRPORT_LOCKED: u16 = 39;
+/// BR_STATE_DISABLED in linux/if_bridge.h.
+const STATE_DISABLED: u8 = 0;
 const INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_NONE: u8 = 1;
 
@@ -194,10 +208,18 @@ pub(crate) fn set_master(index: u32, bridge: Option<u32>) -> Request {
     set(of(index).controller(bridge.unwrap_or(0)).build())
 }
 
-/// The kernel refuses port flags in the message that enslaves.
+/// The kernel refuses port flags in the message that enslaves. A port that is not to learn forgets
+/// what it has learned: an address that is at it would pass its lock.
 pub(crate) fn set_port(index: u32, to: PortState) -> Request {
-    let mut flags = vec![InfoBridgePort::Learning(to.learning), InfoBridgePort::Isolated(to.isolated)];
+    let mut flags = vec![
+        InfoBridgePort::Learning(to.learning),
+        InfoBridgePort::UnicastFlood(to.flood),
+        InfoBridgePort::Isolated(to.isolated),
+        InfoBridgePort::Guard(to.bpdu_guard),
+        InfoBridgePort::GroupFwdMask(to.group_fwd_mask),
+    ];
     flags.extend(to.locked.map(InfoBridgePort::Locked));
+    flags.extend((!to.learning).then_some(InfoBridgePort::Flush));
     let message = of(index).set_port_kind(InfoPortKind::Bridge).set_port_data(InfoPortData::BridgePort(flags));
     change(message.build())
 }

@@ -1,6 +1,6 @@
 //! MAC addresses pinned to bridge ports: entries of the forwarding database (linux/neighbour.h).
 
-use super::attributes::Writer;
+use super::attributes::{Reader, Writer};
 use super::{CREATE, CREATE_NEW, Request};
 use crate::mac::MacAddr;
 use crate::snapshot::Pinning;
@@ -61,4 +61,22 @@ pub(crate) fn parse(body: &[u8]) -> Option<(u32, bool)> {
     let index = u32::from_ne_bytes(body.get(4..8)?.try_into().ok()?);
     let state = u16::from_ne_bytes(body.get(8..10)?.try_into().ok()?);
     Some((index, state & (NUD_PERMANENT | NUD_NOARP) == 0))
+}
+
+/// To be dumped: the forwarding databases of all bridges.
+pub(crate) fn all() -> Request {
+    let mut header = [0; HEADER];
+    header[0] = libc::AF_BRIDGE as u8;
+    Request { kind: libc::RTM_GETNEIGH, flags: 0, body: header.to_vec() }
+}
+
+/// The port of an entry that never ages and that no other port takes over, and its address.
+pub(crate) fn parse_pinned(body: &[u8]) -> Option<(u32, MacAddr)> {
+    const STICKY: u8 = 0x40;
+    let (index, learned) = parse(body)?;
+    let sticky = *body.get(10)? & STICKY != 0;
+    let attributes = Reader::after(body, HEADER);
+    let of_a_bridge = attributes.find(NDA_MASTER).is_some();
+    let mac = MacAddr::new(attributes.find(NDA_LLADDR)?.0.try_into().ok()?);
+    (sticky && !learned && of_a_bridge).then_some((index, mac))
 }

@@ -43,7 +43,7 @@ pub(crate) struct Kernel {
 
 /// How many answers one call fetches, and how long each may be. The kernel fits dumps to the
 /// length it sees here.
-const BUFFERS: usize = 16;
+const BUFFERS: usize = 24;
 const BUFFER: usize = 32 * 1024;
 
 /// The kernel answers within the call that asks; whoever waits longer than this waits for nothing.

@@ -1,15 +1,16 @@
-//! The composite that a toolstack wants: a vif made ready, in the safe order.
+//! What a toolstack asks for: a vif with its name, its lock, and where it leads.
 
-use super::{VIF_GROUP, VifId};
+use super::VifId;
 use crate::antispoof::Lock;
-use crate::bridge;
+use crate::dom0::Dom0;
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{self, Guard};
 use crate::ifname::IfName;
-use crate::mac::MacAddr;
-use crate::plan::{LinkSettings, Plan, Step};
-use crate::snapshot::{Link, Snapshot};
+use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// As many as fit the comment that remembers them (see `guard::COMMENT_MAX`).
+const UNTRACKED_MACS_MAX: usize = 12;
 
 /// Where an attached vif leads.
 ///
@@ -31,7 +32,34 @@ pub enum Port {
         /// Whether it is cut off from the other isolated ports of that bridge.
         #[serde(default)]
         isolated: bool,
+        /// Whether dom0 leaves its bridged packets out of its table of connections; see
+        /// [`Untracked`](crate::Untracked).
+        #[serde(default, skip_serializing_if = "is_no")]
+        #[doc(alias = "NOTRACK")]
+        untracked: bool,
     },
+    /// No bridge: dom0 routes to it. Held where its frames come in.
+    #[non_exhaustive]
+    Routed {
+        /// Dom0's addresses on the interface, the guest's gateways: each is added by itself, without
+        /// a subnet, but IPv6 link-local ones with their /64.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gateways: Vec<IpAddr>,
+        /// What is routed to it; where nothing is said, the addresses and prefixes of its lock.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        routes: Vec<IpNetwork>,
+        /// What it reaches on dom0 itself.
+        #[serde(default, skip_serializing_if = "is_open")]
+        dom0: Dom0,
+    },
+}
+
+fn is_no(yes: &bool) -> bool {
+    !yes
+}
+
+fn is_open(access: &Dom0) -> bool {
+    *access == Dom0::Open
 }
 
 impl Port {
@@ -43,7 +71,16 @@ impl Port {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn bridge(bridge: IfName) -> Port {
-        Port::Bridge { bridge, isolated: false }
+        Port::Bridge { bridge, isolated: false, untracked: false }
+    }
+
+    /// Routed by dom0.
+    ///
+    /// ```
+    /// assert_eq!(xenvnet_core::Port::routed().to_string(), "dom0's routes");
+    /// ```
+    pub fn routed() -> Port {
+        Port::Routed { gateways: Vec::new(), routes: Vec::new(), dom0: Dom0::Open }
     }
 }
 
@@ -51,6 +88,7 @@ impl std::fmt::Display for Port {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Port::Bridge { bridge, .. } => bridge.fmt(f),
+            Port::Routed { .. } => f.write_str("dom0's routes"),
         }
     }
 }
@@ -127,6 +165,83 @@ impl Attachment {
         }
     }
 
+    /// An attachment that dom0 routes to, with the lock that goes with it. What is routed are the
+    /// addresses and prefixes of the lock, unless [`Attachment::route`] says otherwise.
+    ///
+    /// ```
+    /// use xenvnet_core::{Antispoof, Attachment};
+    /// let lock = Antispoof::new("00:16:3e:00:00:01".parse()?).ip("10.0.0.2".parse().unwrap());
+    /// let attachment = Attachment::routed("vif1.0".parse()?, lock).gateway("10.0.0.1".parse().unwrap());
+    /// assert!(attachment.validate().is_ok());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn routed(vif: IfName, lock: impl Into<Lock>) -> Attachment {
+        Attachment { to: Port::routed(), ..Attachment::bridged(vif, vif, lock) }
+    }
+
+    /// With this address of dom0's on the interface. A bridged one has none: nothing changes.
+    ///
+    /// ```
+    /// # use xenvnet_core::{Attachment, Lock, Port};
+    /// let attachment = Attachment::routed("vif1.0".parse()?, Lock::Unlocked).gateway("10.0.0.1".parse().unwrap());
+    /// assert!(matches!(attachment.to, Port::Routed { gateways, .. } if gateways.len() == 1));
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn gateway(mut self, address: IpAddr) -> Attachment {
+        if let Port::Routed { gateways, .. } = &mut self.to {
+            gateways.push(address);
+        }
+        self
+    }
+
+    /// With this routed to it, in place of what its lock names. For a bridged one nothing changes.
+    ///
+    /// ```
+    /// # use xenvnet_core::{Attachment, Lock, Port};
+    /// let attachment = Attachment::routed("vif1.0".parse()?, Lock::Unlocked).route("10.0.0.2".parse().unwrap());
+    /// assert!(matches!(attachment.to, Port::Routed { routes, .. } if routes.len() == 1));
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn route(mut self, net: IpNetwork) -> Attachment {
+        if let Port::Routed { routes, .. } = &mut self.to {
+            routes.push(net);
+        }
+        self
+    }
+
+    /// With what it reaches on dom0 itself. For a bridged one that is a matter of its bridge
+    /// ([`Operation::SetDom0`](crate::Operation::SetDom0)): nothing changes.
+    ///
+    /// ```
+    /// # use xenvnet_core::{Attachment, Dom0, Lock, Port};
+    /// let attachment = Attachment::routed("vif1.0".parse()?, Lock::Unlocked).dom0(Dom0::Closed);
+    /// assert!(matches!(attachment.to, Port::Routed { dom0: Dom0::Closed, .. }));
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn dom0(mut self, access: Dom0) -> Attachment {
+        if let Port::Routed { dom0, .. } = &mut self.to {
+            *dom0 = access;
+        }
+        self
+    }
+
+    /// With its bridged packets left out of dom0's table of connections. A routed one is tracked as
+    /// dom0's own packets are: nothing changes.
+    ///
+    /// ```
+    /// # use xenvnet_core::{Attachment, Lock, Port};
+    /// let attachment = Attachment::bridged("vif1.0".parse()?, "xenbr0".parse()?, Lock::Disabled).untracked(true);
+    /// assert!(matches!(attachment.to, Port::Bridge { untracked: true, .. }));
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    #[doc(alias = "NOTRACK")]
+    pub fn untracked(mut self, keep_out: bool) -> Attachment {
+        if let Port::Bridge { untracked, .. } = &mut self.to {
+            *untracked = keep_out;
+        }
+        self
+    }
+
     /// Reads attachments from JSON: one object, or a list of them.
     ///
     /// # Errors
@@ -168,7 +283,7 @@ impl Attachment {
         self
     }
 
-    /// Cut off from the other isolated ports of the bridge.
+    /// Cut off from the other isolated ports of the bridge. For a routed one nothing changes.
     ///
     /// ```
     /// # use xenvnet_core::{Attachment, Lock, Port};
@@ -177,8 +292,9 @@ impl Attachment {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn isolated(mut self, cut_off: bool) -> Attachment {
-        let Port::Bridge { isolated, .. } = &mut self.to;
-        *isolated = cut_off;
+        if let Port::Bridge { isolated, .. } = &mut self.to {
+            *isolated = cut_off;
+        }
         self
     }
 
@@ -219,9 +335,39 @@ impl Attachment {
         {
             return refuse(format!("an MTU of {mtu} bytes is out of the range 68 to 65535"));
         }
-        let Port::Bridge { bridge, .. } = self.to;
-        if bridge == self.vif || bridge == self.final_name() {
-            return refuse("the vif and the bridge have one name".to_owned());
+        match &self.to {
+            Port::Bridge { bridge, .. } if *bridge == self.vif || *bridge == self.final_name() => {
+                return refuse("the vif and the bridge have one name".to_owned());
+            }
+            Port::Bridge { untracked: true, .. } => match &self.lock {
+                Lock::Locked(lock) if lock.macs.len() > UNTRACKED_MACS_MAX => {
+                    return refuse(format!("no more than {UNTRACKED_MACS_MAX} MAC addresses can be left untracked"));
+                }
+                Lock::Locked(_) => {}
+                _ => return refuse("without a lock nobody knows which packets are to be left untracked".to_owned()),
+            },
+            Port::Bridge { .. } => {}
+            Port::Routed { gateways, dom0, .. } => {
+                dom0.validate().map_err(|error| error.doing(what()))?;
+                if let Some(bad) =
+                    gateways.iter().find(|ip| ip.is_unspecified() || ip.is_multicast() || ip.is_loopback())
+                {
+                    return refuse(format!("{bad} is no address that dom0 can have on it"));
+                }
+                for net in self.routed_nets() {
+                    if net.network() != net.ip() {
+                        return refuse(format!("the route to {net} has host bits set"));
+                    }
+                    if net.prefix() == 0 {
+                        return Err(Error::cannot(
+                            ErrorKind::InvalidArgument,
+                            what(),
+                            format!("{net} would lead everything that dom0 sends to this guest"),
+                        )
+                        .with_advice("say what is to be routed to it"));
+                    }
+                }
+            }
         }
         match self.name {
             // The name of another guest's interface would be taken from it when that guest starts.
@@ -234,124 +380,12 @@ impl Attachment {
 }
 
 impl Attachment {
-    /// The interface that is meant: by the name that netback gave it, or, when an earlier call
-    /// renamed it already, by its new name with the old one as its alias.
-    fn link<'a>(&self, now: &'a Snapshot, what: impl Fn() -> String) -> Result<&'a Link> {
-        let renamed = self.name.filter(|name| *name != self.vif).and_then(|name| now.link(name));
-        match (now.link(self.vif), renamed) {
-            (Some(link), None) => Ok(link),
-            (None, Some(link)) if link.alias == self.vif.as_str() => Ok(link),
-            (_, Some(link)) => Err(Error::cannot(
-                ErrorKind::AlreadyExists,
-                what(),
-                format!("the name {} is taken by another interface", link.name),
-            )),
-            (None, None) => Err(Error::cannot(ErrorKind::NotFound, what(), format!("no interface named {}", self.vif))),
+    /// What is routed to it.
+    pub(crate) fn routed_nets(&self) -> Vec<IpNetwork> {
+        match (&self.to, &self.lock) {
+            (Port::Routed { routes, .. }, _) if !routes.is_empty() => routes.clone(),
+            (Port::Routed { .. }, Lock::Locked(lock)) => lock.ips.clone(),
+            _ => Vec::new(),
         }
     }
-
-    pub(crate) fn plan(&self, now: &Snapshot) -> Result<Plan> {
-        self.validate()?;
-        let Port::Bridge { bridge, isolated } = self.to;
-        let what = || format!("attach {} to {bridge}", self.vif);
-        let link = self.link(now, what)?;
-        let master = now.expect_bridge(bridge, what)?;
-        if !self.lock.is_guarded() && now.networks.get(&bridge).is_some_and(|record| record.network.demands_lock()) {
-            return Err(Error::cannot(
-                ErrorKind::InvalidArgument,
-                what(),
-                format!("the network of {bridge} has antispoof=yes"),
-            )
-            .with_advice("give the guest's mac= and ip="));
-        }
-        let name = self.final_name();
-        let guarded = self.lock.is_guarded();
-        let group = if guarded { VIF_GROUP } else { 0 };
-        let wanted = LinkSettings {
-            mac: Some(MacAddr::VIF_BACKEND),
-            mtu: Some(self.mtu.unwrap_or(master.mtu)),
-            group: Some(group),
-            auto_link_local: Some(false),
-            alias: (name != self.vif).then(|| self.vif.to_string()),
-        };
-        let enslave = bridge::step_enslave(link, bridge, guarded.then_some(&self.lock), isolated, what)?;
-        let settings = wanted.difference(link);
-
-        let mut plan = Plan::default();
-        // What cannot change while frames flow, or would let some through unseen.
-        let changes_mac = settings.as_ref().is_some_and(|(_, to)| to.mac.is_some());
-        let pause = link.up && (link.name != name || enslave.is_some() || changes_mac);
-        if pause {
-            plan.extend([Step::Down { link: link.name }]);
-        }
-        if link.name != name {
-            // A lock that was set under the old name goes with it.
-            plan.extend(guard::step_guard(link.name, now.guards.get(&link.name), None, now));
-            plan.extend([Step::Rename { from: link.name, to: name }]);
-        }
-        let to = guarded.then(|| Guard::new(link.index, self.lock.clone()).owner(self.vif));
-        let stale = now.drops.iter().filter(|drops| drops.vif == name && now.guard_of(name).is_none());
-        let stale: Vec<_> = stale.map(|drops| drops.reason).collect();
-        if !stale.is_empty() {
-            plan.extend([Step::ForgetDrops { vif: name, reasons: stale }]);
-        }
-        plan.extend(guard::step_guard(name, now.guards.get(&name), to.as_ref(), now));
-        plan.extend(settings.map(|(from, to)| Step::SetLink { link: name, from, to }));
-        let state = match (&enslave, link.port) {
-            (Some(Step::Enslave { state, .. }), _) => *state,
-            (_, port) => guard::port_state(&self.lock, isolated, port.unwrap_or_default()),
-        };
-        match enslave {
-            Some(Step::Enslave { macs, pinning, .. }) => {
-                plan.extend([Step::Enslave { port: name, bridge, state, macs, pinning }]);
-            }
-            _ => plan.extend(self.steps_port(link, now, isolated)),
-        }
-        if !link.up || pause {
-            plan.extend([Step::Check { port: name, bridge, group, state }, Step::Up { link: name }]);
-        }
-        Ok(plan)
-    }
-
-    /// What changes on a port that stays where it is.
-    fn steps_port(&self, link: &Link, now: &Snapshot, isolated: bool) -> Vec<Step> {
-        let mut steps = guard::steps_port(self.final_name(), link, &self.lock, now);
-        if let Some(from) = link.port
-            && from.isolated != isolated
-        {
-            let from = guard::port_state(&self.lock, from.isolated, from);
-            steps.push(Step::SetPort {
-                port: self.final_name(),
-                from,
-                to: guard::port_state(&self.lock, isolated, from),
-            });
-        }
-        steps
-    }
-}
-
-/// Takes a vif off: down, off its bridge, its lock and counters gone. It may be named as netback
-/// named it, whatever it is called since. The interface stays in the vifs' group, so that as long as
-/// our table is there whoever sets it up again without a lock gets nothing through.
-pub(crate) fn plan_detach(vif: IfName, now: &Snapshot) -> Plan {
-    let known = now.link(vif).is_some() || now.guards.contains_key(&vif);
-    let renamed = || {
-        let links = now.links.values().filter(|link| link.alias == vif.as_str()).map(|link| link.name);
-        links.chain(now.guards.iter().filter(|(_, guard)| guard.owner == Some(vif)).map(|(name, _)| *name)).next()
-    };
-    let vif = if known { vif } else { renamed().unwrap_or(vif) };
-    let mut plan = Plan::default();
-    if let Some(link) = now.link(vif) {
-        match link.master {
-            Some(bridge) => plan.extend(bridge::steps_release(link, bridge, now)),
-            None if link.up && link.is_vif() => plan.extend([Step::Down { link: vif }]),
-            None => {}
-        }
-    }
-    plan.extend(guard::step_guard(vif, now.guards.get(&vif), None, now));
-    let reasons: Vec<_> = now.drops.iter().filter(|drops| drops.vif == vif).map(|drops| drops.reason).collect();
-    if !reasons.is_empty() {
-        plan.extend([Step::ForgetDrops { vif, reasons }]);
-    }
-    plan
 }

@@ -1,9 +1,11 @@
 //! What a vif is, and how a toolstack asks for one to be attached.
 
+mod attach;
 mod attachment;
+mod detach;
 
-pub(crate) use attachment::plan_detach;
 pub use attachment::{Attachment, Port, Presence};
+pub(crate) use detach::plan_detach;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;

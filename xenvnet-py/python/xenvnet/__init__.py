@@ -10,7 +10,8 @@ MacAddr('2e:00:0a:62:62:02')
 Values are frozen and are checked when they are made; they take their first argument by position
 and all others by keyword. Wherever an address is wanted, a ``str`` or an object of ``ipaddress``
 will do, and where several are, one alone; objects of ``ipaddress`` come back. A verb of ``Host``
-returns whether it had to change anything. Every error is a ``XenvnetError``, but for arguments of
+returns whether it had to change anything; ``verify`` tells whether all of it still stands, and
+``repair`` mends what does not. Every error is a ``XenvnetError``, but for arguments of
 a wrong type (``TypeError``), a closed ``Host`` (``ValueError``), and a namespace whose file cannot
 be opened (``OSError``).
 
@@ -35,18 +36,20 @@ from ._errors import (
     UnsupportedError,
     XenvnetError,
 )
-from ._records import BridgeState, Drops, Guard, Link, Lock, NetworkRecord, PortState
+from ._records import BridgeState, Drops, Finding, Guard, Link, Lock, NetworkRecord, PortState, Untracked
 from ._xenvnet import (
     Antispoof,
     Attachment,
     Bridge,
     Brouter,
+    Dom0,
     Host,
     MacAddr,
     Masquerade,
     Network,
     Operation,
     Plan,
+    Report,
     Snapshot,
     VifId,
     __version__,
@@ -64,7 +67,9 @@ __all__ = [
     "Brouter",
     "BusyError",
     "ConflictError",
+    "Dom0",
     "Drops",
+    "Finding",
     "Guard",
     "Host",
     "InternalError",
@@ -82,10 +87,12 @@ __all__ = [
     "PermissionDeniedError",
     "Plan",
     "PortState",
+    "Report",
     "Snapshot",
     "StateError",
     "UndoError",
     "UnsupportedError",
+    "Untracked",
     "VifId",
     "XenvnetError",
     "__version__",

@@ -1,12 +1,12 @@
-"""What a snapshot is made of: facts that are read, never given."""
+"""What a snapshot and a report are made of: facts that are read, never given."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import Optional, Union
+from dataclasses import MISSING, dataclass, fields
+from typing import Literal, Optional, Union
 
-from ._xenvnet import Antispoof, MacAddr, Network
+from ._xenvnet import Antispoof, Dom0, MacAddr, Masquerade, Network
 
 
 class Lock(enum.Enum):
@@ -44,6 +44,12 @@ class PortState:
     """Whether it cannot reach other isolated ports."""
     locked: Optional[bool]
     """Whether frames from addresses not pinned to it are dropped; None where the kernel has no such flag."""
+    flood: bool = True
+    """Whether it is sent unicast frames of which the bridge does not know where they belong."""
+    bpdu_guard: bool = False
+    """Whether a frame of the spanning tree protocol that comes in by it shuts it."""
+    group_fwd_mask: int = 0
+    """Of the groups reserved for bridges (01:80:c2:00:00:00 to 0f), those whose frames are treated like any other."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,8 @@ class Link:
     """Its settings if it is a bridge."""
     port: Optional[PortState]
     """Its flags if it is a bridge's port."""
+    shut: bool = False
+    """Whether the guard of the spanning tree protocol shut this port."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +93,31 @@ class Guard:
 
 @dataclass(frozen=True)
 class Drops:
-    """Frames of one guest that its lock dropped for one reason."""
+    """Frames of one interface that were dropped for one reason, as one table counted them.
+
+    A guest that has an emulated card too is held in two tables: add both up for its total.
+    """
 
     vif: str
     """The interface that they came in by."""
-    reason: str
-    """mac, arp, ip4, ip6, dhcp, nd or ethertype."""
+    reason: Literal["mac", "arp", "ip4", "ip6", "dhcp", "nd", "ethertype", "unguarded", "dom0"]
+    """unguarded: an interface of guests that is not locked under its name. dom0: to dom0 itself, which the
+    network does not allow."""
     frames: int
     octets: int
     """Without the Ethernet header."""
+    table: Literal["bridge", "netdev", "inet", "dom0", "untracked"] = "bridge"
+    """Which of our own tables dropped them."""
+
+
+@dataclass(frozen=True)
+class Untracked:
+    """A bridged guest whose packets stay out of dom0's table of connections."""
+
+    bridge: MacAddr
+    """The address of its bridge; what is sent to that is tracked as ever."""
+    macs: tuple[MacAddr, ...]
+    """The addresses of the guest."""
 
 
 @dataclass(frozen=True)
@@ -103,3 +127,56 @@ class NetworkRecord:
     network: Network
     sysctl_before: int
     """What the forwarding setting of its address family was before the first network."""
+
+
+@dataclass(frozen=True, repr=False)
+class Finding:
+    """One thing that is not as it was asked for, or is good to know. ``str()`` gives its sentence.
+
+    What it is about is in the attributes that the sentence speaks of; all others are None.
+    """
+
+    kind: str
+    """Its name, the same in every language and in JSON: renamed, not_locked, table_missing and so on."""
+    severity: Literal["note", "fault", "hole"]
+    """note: as it should be. fault: a guest is cut off, or something is left over. hole: something could
+    get through that should not."""
+    sentence: str
+    remedy: str
+    """What is to be done about it, in one line."""
+    repairable: bool
+    """Whether Host.repair mends it."""
+    vif: Optional[str] = None
+    was: Optional[str] = None
+    """The name under which its lock stands."""
+    twin: Optional[str] = None
+    """The other port of the same card."""
+    bridge: Optional[str] = None
+    port: Optional[str] = None
+    interface: Optional[str] = None
+    """A bridge or a routed vif that guests are behind."""
+    asked: Union[Antispoof, Lock, PortState, Dom0, None] = None
+    found: Union[PortState, str, None] = None
+    """What it is instead; where it is no port of its bridge, the one that it is a port of, if any."""
+    missing: Optional[int] = None
+    """How many elements of the kernel's sets are not there."""
+    surplus: Optional[int] = None
+    """How many are there that should not be."""
+    mac: Optional[MacAddr] = None
+    group: Optional[int] = None
+    masquerade: Optional[Masquerade] = None
+    network: Optional[Network] = None
+    table: Optional[str] = None
+    """One of our own, named as in Drops; where there is a family, the name of somebody else's."""
+    defect: Optional[str] = None
+    layout: Optional[int] = None
+    family: Optional[str] = None
+    chain: Optional[str] = None
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def __repr__(self) -> str:
+        values = [(field.name, getattr(self, field.name), field.default) for field in fields(self)]
+        told = [f"{name}={value!r}" for name, value, default in values if default is MISSING or value != default]
+        return f"Finding({', '.join(told)})"

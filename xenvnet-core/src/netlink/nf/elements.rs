@@ -1,8 +1,8 @@
 //! Set elements: the facts of a lock, drop counters, networks that run.
 
 use super::ruleset::{
-    GUARDED, NETWORKS, OWN_DHCP, OWN_IP4, OWN_IP4NET, OWN_IP6, OWN_IP6_RAW, OWN_IP6NET, OWN_IP6NET_RAW, OWN_MAC,
-    OWN_MAC_RAW, dropped,
+    AT_INGRESS, GUARDED, NETWORKS, OWN_DHCP, OWN_IP4, OWN_IP4NET, OWN_IP6, OWN_IP6_RAW, OWN_IP6NET, OWN_IP6NET_RAW,
+    OWN_MAC, OWN_MAC_RAW, PINGED, SERVICES, SHIELDED, SOLICITED, TRACKED, UNTRACKED, UNTRACKED_MACS, dropped,
 };
 use super::{HEADER, comment, drop_sets, key_of, message, read_user_text};
 use crate::antispoof::{Fact, Lock};
@@ -12,14 +12,14 @@ use crate::ifname::IfName;
 use crate::mac::MacAddr;
 use crate::netlink::attributes::{Reader, Writer};
 use crate::netlink::{CREATE, Request};
-use crate::plan::Table;
+use crate::table::Table;
 use ipnetwork::{Ipv4Network, Ipv6Network};
 use nix::libc;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An element as bytes: its key, the end of its range, its comment.
-#[derive(Clone, Default)]
-struct Element {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Element {
     key: Vec<u8>,
     end: Option<Vec<u8>>,
     comment: Option<String>,
@@ -31,6 +31,17 @@ fn change(table: Table, what: i32, set: &str, elements: &[Element]) -> Request {
         body.text(2, set);
         body.nested(3, |list| elements.iter().for_each(|element| write(list, element)));
     })
+}
+
+/// Adds or deletes elements of several sets.
+fn by_set(table: Table, what: i32, placed: impl IntoIterator<Item = (&'static str, Element)>) -> Vec<Request> {
+    let mut sets: BTreeMap<&'static str, Vec<Element>> = BTreeMap::new();
+    for (set, element) in placed {
+        sets.entry(set).or_default().push(element);
+    }
+    // An attribute's length is 16 bits: elements of a long lock go in several messages.
+    let parts = sets.iter().flat_map(|(set, elements)| elements.chunks(128).map(move |part| (set, part)));
+    parts.map(|(set, part)| change(table, what, set, part)).collect()
 }
 
 fn write(list: &mut Writer, element: &Element) {
@@ -84,6 +95,11 @@ fn elements(body: &[u8]) -> impl Iterator<Item = Seen<'_>> {
             counter: counter(7).or_else(|| counter(11)),
         })
     })
+}
+
+/// Whether a dump of a set told any.
+pub(crate) fn has_elements(messages: &[(u16, Vec<u8>)]) -> bool {
+    messages.iter().any(|(_, body)| elements(body).next().is_some())
 }
 
 fn name_of(key: &[u8]) -> Option<IfName> {
@@ -144,30 +160,33 @@ pub(crate) const FACT_SETS: [&str; 6] = [OWN_MAC, OWN_DHCP, OWN_IP4, OWN_IP4NET,
 pub(crate) mod guard {
     use super::*;
 
-    /// The requests that tell the lock and the drops of one interface.
-    pub(crate) fn get_one(vif: IfName) -> Vec<Request> {
-        let sets = std::iter::once(GUARDED).chain(drop_sets().map(|(_, set)| set));
-        sets.map(|set| get(Table::Filter, set, vif)).collect()
+    /// The request that tells the lock of one interface, then those that tell its drops.
+    pub(crate) fn get_one(table: Table, vif: IfName) -> Request {
+        get(table, GUARDED, vif)
+    }
+
+    pub(crate) fn get_drops_of(table: Table, vif: IfName) -> impl Iterator<Item = (DropReason, Request)> {
+        drop_sets(table).map(move |(reason, set)| (reason, get(table, set, vif)))
     }
 
     /// The dump that tells all locks.
-    pub(crate) fn get_every() -> Request {
-        get_all(Table::Filter, GUARDED)
+    pub(crate) fn get_every(table: Table) -> Request {
+        get_all(table, GUARDED)
     }
 
     /// The dumps that tell all drops.
-    pub(crate) fn get_drops() -> impl Iterator<Item = (DropReason, Request)> {
-        drop_sets().map(|(reason, set)| (reason, get_all(Table::Filter, set)))
+    pub(crate) fn get_drops(table: Table) -> impl Iterator<Item = (DropReason, Request)> {
+        drop_sets(table).map(move |(reason, set)| (reason, get_all(table, set)))
     }
 
     /// The dumps of the sets that hold the facts of locks.
-    pub(crate) fn get_facts() -> Vec<(&'static str, Request)> {
-        FACT_SETS.into_iter().map(|set| (set, get_all(Table::Filter, set))).collect()
+    pub(crate) fn get_facts(table: Table) -> Vec<(&'static str, Request)> {
+        FACT_SETS.into_iter().map(|set| (set, get_all(table, set))).collect()
     }
 
     /// What turns one lock into another: only the difference is touched, and the element that
     /// guards is changed with it in the same transaction.
-    pub(crate) fn change_lock(vif: IfName, from: Option<&Guard>, to: Option<&Guard>) -> Vec<Request> {
+    pub(crate) fn change_lock(table: Table, vif: IfName, from: Option<&Guard>, to: Option<&Guard>) -> Vec<Request> {
         let facts = |guard: Option<&Guard>| guard.map(|guard| guard.lock.facts()).unwrap_or_default();
         let (old, new) = (facts(from), facts(to));
         let mut requests = Vec::new();
@@ -175,33 +194,131 @@ pub(crate) mod guard {
         // A comment cannot be changed in place. Between the two the interface is not guarded, but
         // no packet sees that: the transaction becomes visible as a whole.
         if from.is_some() {
-            requests.push(change(Table::Filter, libc::NFT_MSG_DELSETELEM, GUARDED, &guarded(None)));
+            requests.push(change(table, libc::NFT_MSG_DELSETELEM, GUARDED, &guarded(None)));
         }
-        requests.extend(by_set(vif, old.difference(&new), libc::NFT_MSG_DELSETELEM));
-        requests.extend(by_set(vif, new.difference(&old), libc::NFT_MSG_NEWSETELEM));
+        let placed = |fact: &Fact| fact_elements(vif, fact);
+        requests.extend(by_set(table, libc::NFT_MSG_DELSETELEM, old.difference(&new).flat_map(placed)));
+        requests.extend(by_set(table, libc::NFT_MSG_NEWSETELEM, new.difference(&old).flat_map(placed)));
         if let Some(to) = to {
-            requests.push(change(Table::Filter, libc::NFT_MSG_NEWSETELEM, GUARDED, &guarded(Some(to.comment()))));
+            requests.push(change(table, libc::NFT_MSG_NEWSETELEM, GUARDED, &guarded(Some(to.comment()))));
         }
         requests
     }
 
-    fn by_set<'a>(vif: IfName, facts: impl Iterator<Item = &'a Fact>, what: i32) -> Vec<Request> {
-        let mut sets: BTreeMap<&'static str, Vec<Element>> = BTreeMap::new();
-        for fact in facts {
-            for (set, element) in fact_elements(vif, fact) {
-                sets.entry(set).or_default().push(element);
-            }
-        }
-        // An attribute's length is 16 bits: elements of a long lock go in several messages.
-        let parts = sets.iter().flat_map(|(set, elements)| elements.chunks(256).map(move |part| (set, part)));
-        parts.map(|(set, part)| change(Table::Filter, what, set, part)).collect()
+    pub(crate) fn forget_drops(table: Table, vif: IfName, reasons: &[DropReason]) -> Vec<Request> {
+        let element = || [Element { key: key_of(vif), ..Element::default() }];
+        let delete = |reason: &DropReason| change(table, libc::NFT_MSG_DELSETELEM, dropped(*reason), &element());
+        reasons.iter().map(delete).collect()
+    }
+}
+
+/// The names that routed packets of guests may come in by.
+pub(crate) mod at_ingress {
+    use super::*;
+
+    pub(crate) fn get_one(vif: IfName) -> Request {
+        get(Table::Inet, AT_INGRESS, vif)
     }
 
-    pub(crate) fn forget_drops(vif: IfName, reasons: &[DropReason]) -> Vec<Request> {
-        let element = || [Element { key: key_of(vif), ..Element::default() }];
-        let delete =
-            |reason: &DropReason| change(Table::Filter, libc::NFT_MSG_DELSETELEM, dropped(*reason), &element());
-        reasons.iter().map(delete).collect()
+    pub(crate) fn get_every() -> Request {
+        get_all(Table::Inet, AT_INGRESS)
+    }
+
+    pub(crate) fn add(vif: IfName) -> Request {
+        change(Table::Inet, libc::NFT_MSG_NEWSETELEM, AT_INGRESS, &[Element { key: key_of(vif), ..Element::default() }])
+    }
+
+    pub(crate) fn delete(vif: IfName) -> Request {
+        change(Table::Inet, libc::NFT_MSG_DELSETELEM, AT_INGRESS, &[Element { key: key_of(vif), ..Element::default() }])
+    }
+
+    pub(crate) fn parse(body: &[u8]) -> Vec<IfName> {
+        elements(body).filter_map(|seen| name_of(seen.key)).collect()
+    }
+}
+
+/// What guests reach on dom0.
+pub(crate) mod dom0 {
+    use super::*;
+    use crate::dom0::{Dom0, Service};
+
+    pub(crate) fn get_one(interface: IfName) -> Request {
+        get(Table::Dom0, SHIELDED, interface)
+    }
+
+    pub(crate) fn get_every() -> Request {
+        get_all(Table::Dom0, SHIELDED)
+    }
+
+    /// The elements of a setting, each with its set.
+    pub(super) fn placed(interface: IfName, access: &Dom0) -> Vec<(&'static str, Element)> {
+        let name = |comment| Element { key: key_of(interface), comment, end: None };
+        let mut placed = vec![(SHIELDED, name(Some(access.to_string())))];
+        for (service, set) in [(Service::Icmp, PINGED), (Service::Ra, SOLICITED)] {
+            placed.extend(access.services().contains(&service).then(|| (set, name(None))));
+        }
+        for (protocol, port) in access.ports() {
+            let key = [&interface.padded()[..], &[protocol, 0, 0, 0], &port.to_be_bytes(), &[0, 0]].concat();
+            placed.push((SERVICES, Element { key, ..Element::default() }));
+        }
+        placed
+    }
+
+    /// In one transaction: what it was goes, what it is to be comes.
+    pub(crate) fn change_access(interface: IfName, from: Option<&Dom0>, to: Option<&Dom0>) -> Vec<Request> {
+        let all = |access: Option<&Dom0>, what: i32| -> Vec<Request> {
+            by_set(Table::Dom0, what, access.map(|access| placed(interface, access)).unwrap_or_default())
+        };
+        let mut requests = all(from, libc::NFT_MSG_DELSETELEM);
+        requests.extend(all(to, libc::NFT_MSG_NEWSETELEM));
+        requests
+    }
+
+    pub(crate) fn parse(body: &[u8]) -> Vec<(IfName, Dom0)> {
+        let read = |seen: Seen<'_>| {
+            // Put there by somebody else's hand: nothing is let through for it.
+            let access = read_user_text(0, seen.userdata).and_then(|text| text.parse().ok()).unwrap_or(Dom0::Closed);
+            Some((name_of(seen.key)?, access))
+        };
+        elements(body).filter_map(read).collect()
+    }
+}
+
+/// Bridged guests that are not tracked.
+pub(crate) mod untracked {
+    use super::*;
+    use crate::untracked::Untracked;
+
+    pub(crate) fn get_one(vif: IfName) -> Request {
+        get(Table::Untracked, UNTRACKED, vif)
+    }
+
+    pub(crate) fn get_every() -> Request {
+        get_all(Table::Untracked, UNTRACKED)
+    }
+
+    /// The elements of a guest, each with its set.
+    pub(super) fn placed(vif: IfName, untracked: &Untracked) -> Vec<(&'static str, Element)> {
+        let plain = |key: Vec<u8>| Element { key, ..Element::default() };
+        let name = Element { comment: Some(untracked.to_string()), ..plain(key_of(vif)) };
+        let macs = untracked.macs.iter().map(|mac| (UNTRACKED_MACS, plain(mac.octets().to_vec())));
+        let own = [(UNTRACKED, name), (TRACKED, plain(fact_key(vif, untracked.bridge, &[])))];
+        own.into_iter().chain(macs).collect()
+    }
+
+    pub(crate) fn change_tracking(vif: IfName, from: Option<&Untracked>, to: Option<&Untracked>) -> Vec<Request> {
+        let all = |untracked: Option<&Untracked>, what: i32| {
+            by_set(Table::Untracked, what, untracked.map(|untracked| placed(vif, untracked)).unwrap_or_default())
+        };
+        let mut requests = all(from, libc::NFT_MSG_DELSETELEM);
+        requests.extend(all(to, libc::NFT_MSG_NEWSETELEM));
+        requests
+    }
+
+    pub(crate) fn parse(body: &[u8]) -> Vec<(IfName, Untracked)> {
+        elements(body)
+            .filter_map(|seen| Some((name_of(seen.key)?, read_user_text(0, seen.userdata)?.parse().ok()?)))
+            .collect()
     }
 }
 
@@ -263,12 +380,81 @@ impl Locks {
 }
 
 /// Drop counters in an answer.
-pub(crate) fn parse_drops(reason: DropReason, body: &[u8]) -> Vec<Drops> {
+pub(crate) fn parse_drops(table: Table, reason: DropReason, body: &[u8]) -> Vec<Drops> {
     let drops = elements(body).filter_map(|seen| {
         let (frames, octets) = seen.counter.unwrap_or_default();
-        Some(Drops::new(name_of(seen.key)?, reason, frames, octets))
+        Some(Drops { table, ..Drops::new(name_of(seen.key)?, reason, frames, octets) })
     });
     drops.collect()
+}
+
+/// What stands in the sets of a table, element by element: to be compared, to be brought about.
+pub(crate) mod raw {
+    use super::*;
+    use crate::contents::Contents;
+
+    /// An element as it is, whatever it means.
+    pub(crate) type Raw = Element;
+
+    pub(crate) fn get(table: Table, set: &str) -> Request {
+        get_all(table, set)
+    }
+
+    /// The elements of an answer, and the set that they are in.
+    pub(crate) fn read(body: &[u8]) -> Option<(String, Vec<Raw>)> {
+        let set = Reader::after(body, HEADER).find(2)?.text()?.to_owned();
+        let read = |seen: Seen<'_>| Raw {
+            key: seen.key.to_vec(),
+            end: seen.end.map(<[u8]>::to_vec),
+            comment: read_user_text(0, seen.userdata).map(str::to_owned),
+        };
+        Some((set, elements(body).map(read).collect()))
+    }
+
+    /// All elements that are to stand in a table.
+    pub(crate) fn expected(table: Table, contents: &Contents) -> Vec<(&'static str, Raw)> {
+        let plain = |name: IfName| Raw { key: key_of(name), ..Raw::default() };
+        let said = |name: IfName, text: String| Raw { comment: Some(text), ..plain(name) };
+        match table {
+            Table::Bridge | Table::Netdev => contents
+                .guards_in(table)
+                .iter()
+                .flat_map(|(vif, guard)| {
+                    let facts = guard.lock.facts().into_iter().flat_map(|fact| fact_elements(*vif, &fact));
+                    facts.chain([(GUARDED, said(*vif, guard.comment()))]).collect::<Vec<_>>()
+                })
+                .collect(),
+            Table::Inet => {
+                let networks =
+                    contents.networks.iter().map(|(bridge, record)| (NETWORKS, said(*bridge, record.comment())));
+                networks.chain(contents.ingress.keys().map(|vif| (AT_INGRESS, plain(*vif)))).collect()
+            }
+            Table::Dom0 => contents.dom0.iter().flat_map(|(name, access)| dom0::placed(*name, access)).collect(),
+            Table::Untracked => {
+                contents.untracked.iter().flat_map(|(vif, untracked)| untracked::placed(*vif, untracked)).collect()
+            }
+        }
+    }
+
+    /// The interface that an element is about, where its set is about interfaces.
+    pub(crate) fn interface(set: &str, element: &Raw) -> Option<IfName> {
+        if set == UNTRACKED_MACS { None } else { name_of(&element.key) }
+    }
+
+    /// Whether an element says the same as another one with its key.
+    pub(crate) fn says_the_same(set: &str, one: &Raw, other: &Raw) -> bool {
+        let guard = |raw: &Raw| raw.comment.as_deref().and_then(Guard::parse_comment);
+        one == other || (set == GUARDED && one.key == other.key && guard(one).is_some() && guard(one) == guard(other))
+    }
+
+    pub(crate) fn delete(table: Table, set: &str, elements: &[Raw]) -> Vec<Request> {
+        let keys: Vec<_> = elements.iter().map(|raw| Raw { comment: None, ..raw.clone() }).collect();
+        keys.chunks(64).map(|part| change(table, libc::NFT_MSG_DELSETELEM, set, part)).collect()
+    }
+
+    pub(crate) fn add(table: Table, set: &str, elements: &[Raw]) -> Vec<Request> {
+        elements.chunks(64).map(|part| change(table, libc::NFT_MSG_NEWSETELEM, set, part)).collect()
+    }
 }
 
 /// Networks that run.
@@ -277,21 +463,21 @@ pub(crate) mod networks {
     use crate::network::NetworkRecord;
 
     pub(crate) fn get_one(bridge: IfName) -> Request {
-        get(Table::Nat, NETWORKS, bridge)
+        get(Table::Inet, NETWORKS, bridge)
     }
 
     pub(crate) fn get_every() -> Request {
-        get_all(Table::Nat, NETWORKS)
+        get_all(Table::Inet, NETWORKS)
     }
 
     pub(crate) fn add(record: &NetworkRecord) -> Request {
         let element = Element { key: key_of(record.network.bridge_name()), end: None, comment: Some(record.comment()) };
-        change(Table::Nat, libc::NFT_MSG_NEWSETELEM, NETWORKS, &[element])
+        change(Table::Inet, libc::NFT_MSG_NEWSETELEM, NETWORKS, &[element])
     }
 
     pub(crate) fn delete(record: &NetworkRecord) -> Request {
         let element = Element { key: key_of(record.network.bridge_name()), ..Element::default() };
-        change(Table::Nat, libc::NFT_MSG_DELSETELEM, NETWORKS, &[element])
+        change(Table::Inet, libc::NFT_MSG_DELSETELEM, NETWORKS, &[element])
     }
 
     pub(crate) fn parse(body: &[u8]) -> Vec<NetworkRecord> {

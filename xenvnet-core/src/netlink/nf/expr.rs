@@ -18,6 +18,7 @@ pub(crate) enum Base {
 /// A part of a packet that a rule reads: base, offset and length in octets.
 pub(crate) type Place = (Base, u32, u32);
 
+pub(crate) const ETHER_DADDR: Place = (Base::Link, 0, 6);
 pub(crate) const ETHER_SADDR: Place = (Base::Link, 6, 6);
 const ETHER_TYPE: Place = (Base::Link, 12, 2);
 pub(crate) const ARP_SADDR_ETHER: Place = (Base::Network, 8, 6);
@@ -72,6 +73,8 @@ pub(crate) enum Is {
 pub(crate) struct Rule {
     expressions: Writer,
     comment: Option<String>,
+    /// Whether it reads the header of the link.
+    reads_link: bool,
 }
 
 /// The first of the 4-octet registers; a longer value takes the ones after it too.
@@ -97,7 +100,8 @@ impl Rule {
         self
     }
 
-    fn load(self, (base, offset, len): Place, register: u32) -> Rule {
+    fn load(mut self, (base, offset, len): Place, register: u32) -> Rule {
+        self.reads_link |= matches!(base, Base::Link);
         self.add("payload", |data| {
             data.be32(1, register).be32(2, base as u32).be32(3, offset).be32(4, len);
         })
@@ -174,19 +178,9 @@ impl Rule {
         self.load_meta(libc::NFT_META_OIFNAME, REGISTER).compare(Is::Equal, name)
     }
 
-    /// Whether an IPv4 option is there (the kernel looks it up: 5.3).
-    pub(crate) fn ip_option(self, number: u8) -> Rule {
-        self.exthdr(2, number, 0, true).compare(Is::Equal, &[1])
-    }
-
     /// Whether an IPv6 extension header is there.
     pub(crate) fn ip6_header(self, number: u8) -> Rule {
         self.exthdr(0, number, 0, true).compare(Is::Equal, &[1])
-    }
-
-    /// An IPv6 routing header of this type.
-    pub(crate) fn routing_type(self, kind: u8) -> Rule {
-        self.exthdr(0, 43, 2, false).compare(Is::Equal, &[kind])
     }
 
     /// The first fragment of an IPv6 packet.
@@ -223,6 +217,37 @@ impl Rule {
                 data.be32(5, 1);
             }
         })
+    }
+
+    /// The name of the interface, the transport protocol and the destination port, together in a set.
+    pub(crate) fn iifname_port_in(self, set: &str) -> Rule {
+        let register = REGISTER + NAME_REGISTERS;
+        self.load_meta(libc::NFT_META_IIFNAME, REGISTER)
+            .load_meta(libc::NFT_META_L4PROTO, register)
+            .load((Base::Transport, 2, 2), register + 1)
+            .add("lookup", |data| {
+                data.text(1, set).be32(2, REGISTER);
+            })
+    }
+
+    pub(crate) fn ether_daddr_in(self, set: &str) -> Rule {
+        self.load(ETHER_DADDR, REGISTER).add("lookup", |data| {
+            data.text(1, set).be32(2, REGISTER);
+        })
+    }
+
+    /// The state that connection tracking gives the packet's connection is one of these.
+    pub(crate) fn ct_state(self, states: u32) -> Rule {
+        self.add("ct", |data| {
+            data.be32(1, REGISTER).be32(2, libc::NFT_CT_STATE as u32);
+        })
+        .mask(&states.to_ne_bytes())
+        .compare(Is::Unequal, &[0; 4])
+    }
+
+    /// Keeps the packet out of connection tracking.
+    pub(crate) fn notrack(self) -> Rule {
+        self.counter().add("notrack", |_| {})
     }
 
     /// The verdict that an anonymous map has for the EtherType.
@@ -267,6 +292,21 @@ impl Rule {
 
     pub(crate) fn goto(self, chain: &'static str) -> Rule {
         self.verdict(Verdict::Goto(chain))
+    }
+
+    /// With a word that the link is Ethernet, where it matters: without it nft(8) has no names for
+    /// headers in the netdev family.
+    pub(crate) fn on_ethernet(self) -> Rule {
+        if !self.reads_link {
+            return self;
+        }
+        let word = Rule::new().load_meta(libc::NFT_META_IIFTYPE, REGISTER).compare(Is::Equal, &1u16.to_ne_bytes());
+        Rule { expressions: word.expressions.then(self.expressions), ..self }
+    }
+
+    /// The expressions alone, as they are compared with what the kernel tells.
+    pub(crate) fn expressions(&self) -> Vec<u8> {
+        self.expressions.clone().finish()
     }
 
     /// The expressions and the userdata, as attributes of a rule.

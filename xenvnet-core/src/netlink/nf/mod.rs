@@ -3,30 +3,38 @@
 
 mod elements;
 mod expr;
+mod hook;
+mod inspect;
+mod policy;
+mod restore;
 mod ruleset;
 
-pub(crate) use elements::{Locks, guard, networks, parse_drops};
+pub(crate) use elements::{Locks, at_ingress, dom0, guard, has_elements, networks, parse_drops, raw, untracked};
+pub(crate) use hook::{add_hook, delete_hook, get_hook, parse_hook};
+pub(crate) use inspect::Inspection;
+pub(crate) use restore::{restore, rewrite};
+pub(crate) use ruleset::reasons;
 
 use super::attributes::{Reader, Writer};
 use super::{CREATE, CREATE_NEW, Request};
 use crate::drops::DropReason;
 use crate::ifname::IfName;
 use crate::masquerade::Masquerade;
-use crate::plan::Table;
 use crate::snapshot::LAYOUT;
+use crate::table::Table;
 use expr::Rule;
 use ipnetwork::IpNetwork;
 use nix::libc;
-use ruleset::{ETHER_TYPE_MAP, ETHER_TYPES, Field, IFNAME, Origin, POSTROUTING, Set};
+use ruleset::{Chain, ETHER_TYPE_MAP, ETHER_TYPES, Field, IFNAME, Origin, POSTROUTING, Set, layout_set};
 
 /// Family, version, resource: struct nfgenmsg.
 const HEADER: usize = 4;
-const NAME: &str = "xenvnet";
 
 fn family(table: Table) -> u8 {
     match table {
-        Table::Filter => libc::NFPROTO_BRIDGE as u8,
-        Table::Nat => libc::NFPROTO_INET as u8,
+        Table::Bridge | Table::Untracked => libc::NFPROTO_BRIDGE as u8,
+        Table::Netdev => libc::NFPROTO_NETDEV as u8,
+        Table::Inet | Table::Dom0 => libc::NFPROTO_INET as u8,
     }
 }
 
@@ -37,7 +45,7 @@ fn kind(message: i32) -> u16 {
 /// A message about something in one of our tables. The table's name is attribute 1 of them all.
 fn message(table: Table, message: i32, flags: u16, content: impl FnOnce(&mut Writer)) -> Request {
     let mut body = Writer::after(&[family(table), 0, 0, 0]);
-    body.text(1, NAME);
+    body.text(1, table.name());
     content(&mut body);
     Request { kind: kind(message), flags, body: body.finish() }
 }
@@ -85,24 +93,32 @@ const SET_COMMENT: u8 = 7;
 /// NFTNL_UDATA_SET_KEYBYTEORDER, and nft(8)'s number for the order of interface names.
 const SET_KEY_BYTE_ORDER: u8 = 0;
 const HOST_ENDIAN: u32 = 1;
+const BIG_ENDIAN: u32 = 2;
 const SET_KEY_TYPEOF: u8 = 3;
+
+/// Flags of a set, type and length of its keys.
+fn set_shape(set: &Set) -> [u32; 3] {
+    let concatenated = set.key.len() > 1;
+    let mut flags = 0;
+    if set.interval {
+        flags |= libc::NFT_SET_INTERVAL as u32;
+    }
+    if concatenated && set.interval {
+        flags |= NFT_SET_CONCAT;
+    }
+    if set.dynamic {
+        flags |= libc::NFT_SET_EVAL as u32;
+    }
+    // nft(8) packs the types of a concatenation in 6 bits each, fields padded to 4 octets.
+    let datatype = set.key.iter().fold(0, |packed, field| packed << 6 | field.datatype);
+    let octets = set.key.iter().map(|field| field_len(*field, concatenated)).sum();
+    [flags, datatype, octets]
+}
 
 fn add_set(table: Table, set: &Set, id: u32) -> Request {
     message(table, libc::NFT_MSG_NEWSET, CREATE, |body| {
         let concatenated = set.key.len() > 1;
-        let mut flags = 0;
-        if set.interval {
-            flags |= libc::NFT_SET_INTERVAL as u32;
-        }
-        if concatenated && set.interval {
-            flags |= NFT_SET_CONCAT;
-        }
-        if set.dynamic {
-            flags |= libc::NFT_SET_EVAL as u32;
-        }
-        // nft(8) packs the types of a concatenation in 6 bits each, fields padded to 4 octets.
-        let datatype = set.key.iter().fold(0, |packed, field| packed << 6 | field.datatype);
-        let octets: u32 = set.key.iter().map(|field| field_len(*field, concatenated)).sum();
+        let [flags, datatype, octets] = set_shape(set);
         body.text(2, set.name).be32(3, flags).be32(4, datatype).be32(5, octets).be32(10, id);
         body.nested(9, |description| {
             if set.dynamic {
@@ -118,15 +134,16 @@ fn add_set(table: Table, set: &Set, id: u32) -> Request {
                 });
             }
         });
-        let text = match set.name {
-            ruleset::GUARDED | ruleset::NETWORKS => format!("layout {LAYOUT}: {}", set.comment),
-            _ => set.comment.to_owned(),
+        let text = match set.name == layout_set(table) {
+            true => format!("layout {LAYOUT}: {}", set.comment),
+            false => set.comment.to_owned(),
         };
         let mut userdata = user_text(SET_COMMENT, &text);
         if !concatenated {
             // Without a word on the byte order nft(8) shows a name as an empty string.
+            let order = if set.key[0].origin == Origin::Iifname { HOST_ENDIAN } else { BIG_ENDIAN };
             userdata.extend_from_slice(&[SET_KEY_BYTE_ORDER, 4]);
-            userdata.extend_from_slice(&HOST_ENDIAN.to_ne_bytes());
+            userdata.extend_from_slice(&order.to_ne_bytes());
         }
         if set.key.iter().any(|field| matches!(field.origin, Origin::Transport(_))) {
             userdata.extend_from_slice(&key_typeof(set.key));
@@ -177,24 +194,31 @@ pub(crate) fn add_table(table: Table) -> Vec<Request> {
         body.be32(2, 0);
     })];
     requests.extend(ruleset.sets.iter().enumerate().map(|(n, set)| add_set(table, set, n as u32 + 100)));
-    for chain in &ruleset.chains {
-        requests.push(message(table, libc::NFT_MSG_NEWCHAIN, CREATE, |body| {
-            body.text(3, chain.name);
-            if let Some(hook) = &chain.hook {
-                body.nested(4, |place| {
-                    place.be32(1, hook.number).be32(2, hook.priority as u32);
-                });
-                body.be32(5, libc::NF_ACCEPT as u32).text(7, hook.kind);
-            }
-        }));
-    }
-    if table == Table::Filter {
-        requests.extend(ether_type_map());
-    }
-    for chain in ruleset.chains {
-        for rule in chain.rules {
-            requests.push(add_rule(table, chain.name, rule));
+    requests.extend(ruleset.chains.iter().map(|chain| add_chain(table, chain)));
+    requests.extend(add_rules(table, ruleset.chains));
+    requests
+}
+
+fn add_chain(table: Table, chain: &Chain) -> Request {
+    message(table, libc::NFT_MSG_NEWCHAIN, CREATE, |body| {
+        body.text(3, chain.name);
+        if let Some(hook) = &chain.hook {
+            body.nested(4, |place| {
+                place.be32(1, hook.number).be32(2, hook.priority as u32);
+            });
+            body.be32(5, libc::NF_ACCEPT as u32).text(7, hook.kind);
         }
+    })
+}
+
+/// The rules of all chains. They may jump to any of them, so the chains are there before.
+fn add_rules(table: Table, chains: Vec<Chain>) -> Vec<Request> {
+    let mut requests = Vec::new();
+    if matches!(table, Table::Bridge | Table::Netdev) {
+        requests.extend(ether_type_map(table));
+    }
+    for chain in chains {
+        requests.extend(chain.rules.into_iter().map(|rule| add_rule(table, chain.name, rule)));
     }
     requests
 }
@@ -207,10 +231,10 @@ fn add_rule(table: Table, chain: &str, rule: Rule) -> Request {
 }
 
 /// The EtherTypes that a guest may speak, each with its chain: three elements, never more.
-fn ether_type_map() -> [Request; 2] {
+fn ether_type_map(table: Table) -> [Request; 2] {
     let (name, id) = ETHER_TYPE_MAP;
     let flags = (libc::NFT_SET_ANONYMOUS | libc::NFT_SET_CONSTANT | libc::NFT_SET_MAP) as u32;
-    let map = message(Table::Filter, libc::NFT_MSG_NEWSET, CREATE, |body| {
+    let map = message(table, libc::NFT_MSG_NEWSET, CREATE, |body| {
         body.text(2, name).be32(3, flags);
         // ether_type, two octets; verdicts.
         body.be32(4, 10).be32(5, 2).be32(6, NFT_DATA_VERDICT).be32(7, 0).be32(10, id);
@@ -218,7 +242,7 @@ fn ether_type_map() -> [Request; 2] {
             description.be32(1, ETHER_TYPES.len() as u32);
         });
     });
-    let elements = message(Table::Filter, libc::NFT_MSG_NEWSETELEM, CREATE, |body| {
+    let elements = message(table, libc::NFT_MSG_NEWSETELEM, CREATE, |body| {
         body.text(2, name).be32(4, id);
         body.nested(3, |list| {
             for (ether_type, verdict) in ETHER_TYPES {
@@ -247,13 +271,6 @@ pub(crate) fn get_layout(table: Table) -> Request {
     })
 }
 
-fn layout_set(table: Table) -> &'static str {
-    match table {
-        Table::Filter => ruleset::GUARDED,
-        Table::Nat => ruleset::NETWORKS,
-    }
-}
-
 /// The layout that a set's comment tells; 0 for a set of that name that is not ours.
 pub(crate) fn parse_layout(body: &[u8]) -> u32 {
     let comment = Reader::after(body, HEADER).find(13).and_then(|value| read_user_text(SET_COMMENT, value.0));
@@ -261,9 +278,35 @@ pub(crate) fn parse_layout(body: &[u8]) -> u32 {
     layout.unwrap_or(0)
 }
 
+/// All chains of a table's family, to be dumped.
+pub(crate) fn get_chains(table: Table) -> Request {
+    message(table, libc::NFT_MSG_GETCHAIN, 0, |_| {})
+}
+
+/// All chains of all families, to be dumped.
+pub(crate) fn get_all_chains() -> Request {
+    Request { kind: kind(libc::NFT_MSG_GETCHAIN), flags: 0, body: vec![0; HEADER] }
+}
+
+/// A base chain that drops what is forwarded unless a rule accepts it: family, table and name.
+pub(crate) fn parse_dropping(body: &[u8]) -> Option<(&'static str, String, String)> {
+    let family = match i32::from(*body.first()?) {
+        libc::NFPROTO_IPV4 => "ip",
+        libc::NFPROTO_IPV6 => "ip6",
+        libc::NFPROTO_INET => "inet",
+        libc::NFPROTO_BRIDGE => "bridge",
+        _ => return None,
+    };
+    let attributes = Reader::after(body, HEADER);
+    let forward = attributes.nested(4).find(1)?.0 == (libc::NF_INET_FORWARD as u32).to_be_bytes();
+    let drops = attributes.find(5)?.0 == (libc::NF_DROP as u32).to_be_bytes();
+    let text = |kind: u16| attributes.find(kind)?.text().map(str::to_owned);
+    (forward && drops).then_some((family, text(1)?, text(3)?))
+}
+
 /// All rules of a table's chain of masquerade rules, to be dumped.
 pub(crate) fn get_masquerades() -> Request {
-    message(Table::Nat, libc::NFT_MSG_GETRULE, 0, |body| {
+    message(Table::Inet, libc::NFT_MSG_GETRULE, 0, |body| {
         body.text(2, POSTROUTING);
     })
 }
@@ -271,7 +314,7 @@ pub(crate) fn get_masquerades() -> Request {
 /// A masquerade rule of ours and its handle.
 pub(crate) fn parse_masquerade(body: &[u8]) -> Option<(Masquerade, u64)> {
     let attributes = Reader::after(body, HEADER);
-    let ours = attributes.find(1)?.text()? == NAME && attributes.find(2)?.text()? == POSTROUTING;
+    let ours = attributes.find(1)?.text()? == Table::Inet.name() && attributes.find(2)?.text()? == POSTROUTING;
     let text = read_user_text(0, attributes.find(7)?.0)?;
     Some((ours.then(|| text.parse().ok()).flatten()?, attributes.find(3)?.be64()?))
 }
@@ -280,10 +323,14 @@ pub(crate) fn parse_masquerade(body: &[u8]) -> Option<(Masquerade, u64)> {
 pub(crate) fn is_postrouting(body: &[u8]) -> bool {
     let attributes = Reader::after(body, HEADER);
     let text = |kind: u16| attributes.find(kind).and_then(|value| value.text());
-    text(1) == Some(NAME) && text(2) == Some(POSTROUTING)
+    text(1) == Some(Table::Inet.name()) && text(2) == Some(POSTROUTING)
 }
 
 pub(crate) fn add_masquerade(masquerade: &Masquerade) -> Request {
+    add_rule(Table::Inet, POSTROUTING, masquerade_rule(masquerade))
+}
+
+fn masquerade_rule(masquerade: &Masquerade) -> Rule {
     let rule = Rule::new();
     let (rule, source, destination) = match masquerade.subnet {
         IpNetwork::V4(_) => {
@@ -299,7 +346,7 @@ pub(crate) fn add_masquerade(masquerade: &Masquerade) -> Request {
     if let Some(uplink) = masquerade.uplink {
         rule = rule.oifname(&uplink.padded());
     }
-    add_rule(Table::Nat, POSTROUTING, rule.counter().masquerade().comment(masquerade.to_string()))
+    rule.counter().masquerade().comment(masquerade.to_string())
 }
 
 fn octets(net: IpNetwork) -> (Vec<u8>, Vec<u8>) {
@@ -316,12 +363,12 @@ pub(crate) fn delete_rule(table: Table, chain: &str, handle: u64) -> Request {
 }
 
 pub(crate) fn delete_masquerade(handle: u64) -> Request {
-    delete_rule(Table::Nat, POSTROUTING, handle)
+    delete_rule(Table::Inet, POSTROUTING, handle)
 }
 
-/// The sets of dropped frames.
-pub(crate) fn drop_sets() -> impl Iterator<Item = (DropReason, &'static str)> {
-    DropReason::ALL.into_iter().map(|reason| (reason, ruleset::dropped(reason)))
+/// A table's sets of dropped frames.
+pub(crate) fn drop_sets(table: Table) -> impl Iterator<Item = (DropReason, &'static str)> {
+    reasons(table).iter().map(|reason| (*reason, ruleset::dropped(*reason)))
 }
 
 fn key_of(name: IfName) -> Vec<u8> {
@@ -344,7 +391,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_answer_is_survived(body: Vec<u8>) {
-            let _ = (parse_layout(&body), parse_masquerade(&body), is_postrouting(&body), read_user_text(0, &body));
+            let _ = (parse_layout(&body), parse_masquerade(&body), parse_dropping(&body), is_postrouting(&body), read_user_text(0, &body));
             let mut locks = Locks::default();
             locks.read_guard(&body);
             let _ = networks::parse(&body);

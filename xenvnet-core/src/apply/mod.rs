@@ -1,17 +1,22 @@
 //! A plan carried out: steps become messages, messages become datagrams; what fails is put back.
 
-use crate::edge::{Edge, no_nf_tables, not_ours, transport};
+mod refusal;
+
+use crate::edge::{Edge, transport};
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard;
 use crate::ifname::IfName;
 use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
 use crate::needs::Needs;
 use crate::netlink::channel::{Answer, Refusal};
 use crate::netlink::{Request, address, link, neighbour, nf, route};
-use crate::plan::{Plan, Step, Table};
-use crate::snapshot::Snapshot;
+use crate::plan::{Plan, Step};
+use crate::snapshot::{PortState, Snapshot};
 use crate::sysctl::Sysctls;
+use crate::table::Table;
 use nix::libc;
+use refusal::{batch_result, is_so_already, refused_step};
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 
@@ -177,7 +182,11 @@ impl<'a> Applier<'a> {
         // shares one with what it depends on. A table that is deleted is looked at first.
         let alone = match step {
             Step::Up { .. } => self.pending.iter().any(|pending| !matches!(pending.step, Step::Up { .. })),
-            Step::DeleteTable { .. } => true,
+            Step::DeleteTable { .. } | Step::Restore { .. } => true,
+            // What else is being made does not change what it finds.
+            Step::RewriteTable { .. } => {
+                self.pending.iter().any(|pending| !matches!(pending.step, Step::AddTable { .. }))
+            }
             _ => self.pending.iter().any(|pending| matches!(pending.step, Step::Up { .. } | Step::DeleteTable { .. })),
         };
         if medium != self.medium || alone {
@@ -244,26 +253,66 @@ impl<'a> Applier<'a> {
             Step::DeleteAddress { link, address } => vec![address::delete(index(*link)?, *address)],
             Step::AddRoute { link, subnet } => vec![route::add(index(*link)?, *subnet)],
             Step::DeleteRoute { link, subnet } => vec![route::delete(index(*link)?, *subnet)],
-            Step::Check { port, .. } => vec![link::get_index(index(*port)?)],
+            Step::Check { link, .. } => vec![link::get_index(index(*link)?)],
             Step::AddTable { table } => nf::add_table(*table),
             Step::DeleteTable { table } => self.delete_table(*table, step)?,
-            Step::SetGuard { vif, from, to } => {
+            Step::SetGuard { table, vif, from, to } => {
                 if !self.tolerant {
-                    return Ok(nf::guard::change_lock(*vif, from.as_ref(), to.as_ref()));
+                    return Ok(nf::guard::change_lock(*table, *vif, from.as_ref(), to.as_ref()));
                 }
                 // Where a change was cut off nobody knows which lock stands: it is looked up, by
-                // what is really in the sets. The table may be gone too.
-                let needs = Needs { guards: [*vif].into(), facts: true, ..Needs::default() };
-                let now = self.edge.observe(&step.verb(), &needs)?;
-                let table = (to.is_some() && now.filter.is_none()).then(|| nf::add_table(Table::Filter));
-                let from = now.guards.get(vif);
-                let change = match (from, to) {
-                    (Some(from), Some(to)) if from.same(to) => Vec::new(),
-                    _ => nf::guard::change_lock(*vif, from, to.as_ref()),
-                };
+                // what is really in the sets. The tables may be gone too.
+                let now = self.look(Needs { guards: [*vif].into(), facts: true, ..Needs::default() }, step)?;
+                let steps = guard::step_guard(*table, *vif, now.guards_in(*table).get(vif), to.as_ref(), &now);
+                let mut requests = Vec::new();
+                for step in steps {
+                    requests.extend(match step {
+                        Step::SetGuard { table, vif, from, to } => {
+                            nf::guard::change_lock(table, vif, from.as_ref(), to.as_ref())
+                        }
+                        Step::AddTable { table } => nf::add_table(table),
+                        other => self.requests(&other)?,
+                    });
+                }
+                requests
+            }
+            Step::ForgetDrops { table, vif, reasons } => nf::guard::forget_drops(*table, *vif, reasons),
+            Step::AddHook { vif } => nf::add_hook(*vif),
+            Step::DeleteHook { vif } => {
+                // Before Linux 6.16 the chain goes with its device.
+                let chain = self.answered(nf::get_hook(*vif), step)?;
+                let word = self.answered(nf::at_ingress::get_one(*vif), step)?;
+                nf::delete_hook(*vif, chain, word)
+            }
+            Step::SetDom0 { interface, from, to } => {
+                if !self.tolerant {
+                    return Ok(nf::dom0::change_access(*interface, from.as_ref(), to.as_ref()));
+                }
+                let now = self.look(Needs { dom0: [*interface].into(), ..Needs::default() }, step)?;
+                let table = (to.is_some() && !now.has(Table::Dom0)).then(|| nf::add_table(Table::Dom0));
+                let change = nf::dom0::change_access(*interface, now.dom0.get(interface), to.as_ref());
                 table.into_iter().flatten().chain(change).collect()
             }
-            Step::ForgetDrops { vif, reasons } => nf::guard::forget_drops(*vif, reasons),
+            Step::SetUntracked { vif, from, to } => {
+                if !self.tolerant {
+                    return Ok(nf::untracked::change_tracking(*vif, from.as_ref(), to.as_ref()));
+                }
+                let now = self.look(Needs { untracked: [*vif].into(), ..Needs::default() }, step)?;
+                let table = (to.is_some() && !now.has(Table::Untracked)).then(|| nf::add_table(Table::Untracked));
+                let change = nf::untracked::change_tracking(*vif, now.untracked.get(vif), to.as_ref());
+                table.into_iter().flatten().chain(change).collect()
+            }
+            Step::RewriteTable { table } => {
+                let found = self.edge.inspect(*table).map_err(|error| error.doing(step.verb()))?;
+                if found.is_present() { nf::rewrite(*table, &found, None) } else { nf::add_table(*table) }
+            }
+            Step::Restore { contents } => {
+                let mut found = std::collections::BTreeMap::new();
+                for table in Table::ALL {
+                    found.insert(table, self.edge.inspect(table).map_err(|error| error.doing(step.verb()))?);
+                }
+                nf::restore(&found, contents)
+            }
             Step::AddMasquerade { masquerade } if self.tolerant && !self.rules_of(masquerade, step)?.is_empty() => {
                 Vec::new()
             }
@@ -275,6 +324,17 @@ impl<'a> Applier<'a> {
             Step::DeleteNetwork { record } => vec![nf::networks::delete(record)],
             Step::SetSysctl { .. } => Vec::new(),
         })
+    }
+
+    /// Whether there is what a question asks for.
+    fn answered(&mut self, question: Request, step: &Step) -> Result<bool> {
+        let verb = step.verb();
+        let answers = self.edge.netfilter(&verb)?.query(&[question]).map_err(|error| transport(&verb, &error))?;
+        Ok(answers.iter().any(|answer| answer.refusal.is_none() && !answer.messages.is_empty()))
+    }
+
+    fn look(&mut self, needs: Needs, step: &Step) -> Result<Snapshot> {
+        self.edge.observe(&step.verb(), &needs)
     }
 
     /// The handles of the rules for a subnet.
@@ -291,18 +351,17 @@ impl<'a> Applier<'a> {
 
     /// A plan may be old: a table that is in use by then stays.
     fn delete_table(&mut self, table: Table, step: &Step) -> Result<Vec<Request>> {
+        let dump = |this: &mut Self, request: Request| this.dump(&request, step).map(|answer| answer.messages);
+        let mut is_empty = |request: Request| dump(self, request).map(|messages| !nf::has_elements(&messages));
         let in_use = match table {
-            Table::Filter => {
-                let guards = self.dump(&nf::guard::get_every(), step)?;
-                let mut locks = nf::Locks::default();
-                guards.messages.iter().for_each(|(_, body)| locks.read_guard(body));
-                !locks.finish().is_empty()
-            }
-            Table::Nat => {
-                let rules = self.dump(&nf::get_masquerades(), step)?;
-                let networks = self.dump(&nf::networks::get_every(), step)?;
-                rules.messages.iter().any(|(_, body)| nf::is_postrouting(body))
-                    || networks.messages.iter().any(|(_, body)| !nf::networks::parse(body).is_empty())
+            Table::Bridge | Table::Netdev => !is_empty(nf::guard::get_every(table))?,
+            Table::Dom0 => !is_empty(nf::dom0::get_every())?,
+            Table::Untracked => !is_empty(nf::untracked::get_every())?,
+            Table::Inet => {
+                !is_empty(nf::networks::get_every())? || !is_empty(nf::at_ingress::get_every())? || {
+                    let rules = self.dump(&nf::get_masquerades(), step)?;
+                    rules.messages.iter().any(|(_, body)| nf::is_postrouting(body))
+                }
             }
         };
         Ok(if in_use { Vec::new() } else { vec![nf::delete_table(table)] })
@@ -426,24 +485,26 @@ impl<'a> Applier<'a> {
             Step::AddBridge { .. } if seen.is_none() => {
                 return Err(Error::cannot(ErrorKind::NotFound, step.verb(), "it vanished at once"));
             }
-            Step::Check { port, bridge, group, state } => {
+            Step::Check { link, bridge, group, state } => {
                 let unproven = |why: String| Err(Error::cannot(ErrorKind::Conflict, step.verb(), why));
                 let Some(seen) = seen else { return unproven("it vanished".to_owned()) };
-                if seen.link.name != *port {
+                if seen.link.name != *link {
                     return unproven(format!("its name is {}", seen.link.name));
                 }
-                if seen.master != self.indices.get(bridge).copied() {
-                    return unproven(format!("it is no port of {bridge}"));
+                match bridge {
+                    Some(bridge) if seen.master != self.indices.get(bridge).copied() => {
+                        return unproven(format!("it is no port of {bridge}"));
+                    }
+                    None if seen.master.is_some() => return unproven("it is a port of a bridge".to_owned()),
+                    _ => {}
                 }
                 if seen.link.group != *group {
                     return unproven(format!("it is in group {}, not in {group}", seen.link.group));
                 }
                 let flags = seen.link.port.unwrap_or_default();
                 // A kernel before 5.18 has no `locked`; there the rules alone hold the MAC.
-                let as_wanted = flags.learning == state.learning
-                    && flags.isolated == state.isolated
-                    && (flags.locked.is_none() || flags.locked == state.locked);
-                if !as_wanted {
+                let known = PortState { locked: flags.locked.and(state.locked), ..*state };
+                if bridge.is_some() && flags != known {
                     return unproven(format!("its port flags are {flags}, not {state}"));
                 }
             }
@@ -466,73 +527,14 @@ fn medium(step: &Step) -> Medium {
         | Step::ForgetDrops { .. }
         | Step::AddMasquerade { .. }
         | Step::DeleteMasquerade { .. }
+        | Step::AddHook { .. }
+        | Step::DeleteHook { .. }
+        | Step::SetDom0 { .. }
+        | Step::SetUntracked { .. }
+        | Step::RewriteTable { .. }
+        | Step::Restore { .. }
         | Step::AddNetwork { .. }
         | Step::DeleteNetwork { .. } => Medium::Netfilter,
         _ => Medium::Route,
-    }
-}
-
-/// Whether a refusal of a step that puts back says that there is nothing to put back.
-fn is_so_already(step: &Step, refusal: &Refusal) -> bool {
-    match (step, refusal.errno) {
-        // What is gone needs nothing.
-        (_, libc::ENODEV) => true,
-        (Step::DeleteFdb { .. } | Step::DeleteTable { .. } | Step::DeleteNetwork { .. }, libc::ENOENT) => true,
-        (Step::DeleteAddress { .. }, libc::EADDRNOTAVAIL) => true,
-        (Step::DeleteRoute { .. }, libc::ESRCH) => true,
-        (Step::AddFdb { .. } | Step::AddAddress { .. } | Step::AddRoute { .. }, libc::EEXIST) => true,
-        (Step::AddTable { .. } | Step::AddBridge { .. } | Step::Rename { .. }, libc::EEXIST) => true,
-        _ => false,
-    }
-}
-
-/// A batch stands or falls as a whole; the first refusal tells why.
-fn batch_result(pending: &[Pending], answers: &[Answer], tolerant: bool) -> Result<(), Failure> {
-    // The envelope comes first.
-    let mut at = 1;
-    for Pending { step, requests } in pending {
-        let part = answers.get(at..at + requests).unwrap_or_default();
-        if let Some(refusal) = part.iter().find_map(|answer| answer.refusal.as_ref()) {
-            if tolerant && is_so_already(step, refusal) {
-                return Ok(());
-            }
-            return Err(Failure::of(step, refused_step(step, refusal)));
-        }
-        at += requests;
-    }
-    let envelope = answers.first().into_iter().chain(answers.last());
-    let refusal = envelope.filter_map(|answer| answer.refusal.as_ref()).next();
-    match (refusal, pending.first()) {
-        (Some(refusal), Some(Pending { step, .. })) => {
-            let missing = matches!(refusal.errno, libc::EINVAL | libc::EOPNOTSUPP);
-            let error = if missing { no_nf_tables(&step.verb()) } else { refused_step(step, refusal) };
-            Err(Failure::of(step, error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The kernel's no to a step, in people's words where the reason is known.
-fn refused_step(step: &Step, refusal: &Refusal) -> Error {
-    let words = refusal.words.clone();
-    let error = |reason: &str| Error::kernel(step.verb(), reason, refusal.errno, words.clone());
-    match (step, refusal.errno) {
-        (_, libc::EPERM | libc::EACCES) => error("it takes a privilege"),
-        (Step::AddTable { .. }, libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOENT) => {
-            no_nf_tables(&step.verb()).with_errno(refusal.errno)
-        }
-        (Step::AddTable { table }, libc::EEXIST) => not_ours(&step.verb(), *table).with_errno(refusal.errno),
-        (Step::AddBridge { .. }, libc::EOPNOTSUPP) => error("this kernel has no bridges")
-            .with_advice("load the module bridge, or use a kernel with CONFIG_BRIDGE"),
-        (Step::Enslave { macs, .. }, libc::EEXIST) if !macs.is_empty() => error("its MAC address is on another port"),
-        (Step::AddFdb { .. }, libc::EEXIST) => error("it is on another port").with_kind(ErrorKind::Conflict),
-        (Step::Enslave { bridge, .. }, libc::EXFULL) => {
-            error(&format!("{bridge} has as many ports as the kernel allows (1024)"))
-        }
-        (Step::Enslave { .. }, libc::ELOOP) => error("it is a bridge itself"),
-        (Step::Rename { to, .. }, libc::EEXIST) => error(&format!("the name {to} is taken")),
-        (Step::Rename { .. }, libc::EBUSY) => error("it is up"),
-        (_, libc::ENODEV) => error("an interface vanished meanwhile"),
-        _ => error("the kernel refused"),
     }
 }

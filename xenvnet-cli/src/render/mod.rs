@@ -1,10 +1,20 @@
 //! What people read: plans as diffs, snapshots as tables.
 
+mod columns;
+mod dom0;
+mod guests;
+mod report;
+mod topology;
+
+pub(crate) use dom0::{access_of, access_table, interfaces};
+pub(crate) use guests::{guest_table, guests, is_in_force};
+pub(crate) use report::{mended, report};
+pub(crate) use topology::Topology;
+
 use crate::output::{BOLD, DIM, GREEN, RED, YELLOW, paint};
 use anstyle::Style;
-use comfy_table::{Table, presets};
-use std::collections::BTreeSet;
-use xenvnet_core::{IfName, Link, Lock, Operation, Outcome, Plan, Snapshot, Sysctl};
+use columns::{Cell, join, or_dash, table};
+use xenvnet_core::{Link, Operation, Outcome, Plan, Snapshot, Sysctl};
 
 /// Beyond so many, ports are counted instead of named.
 const PORTS_NAMED: usize = 6;
@@ -36,47 +46,6 @@ pub(crate) fn outcome(outcome: Outcome, operations: &[Operation]) -> String {
     }
 }
 
-/// Text of one style in a table.
-struct Cell(String, Style);
-
-impl<T: Into<String>> From<T> for Cell {
-    fn from(text: T) -> Cell {
-        Cell(text.into(), Style::new())
-    }
-}
-
-/// Columns that line up, under a heading, indented by two. Colours are put in after the widths
-/// are known.
-fn table(heading: &[&str], rows: Vec<Vec<Cell>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(heading);
-    for row in &rows {
-        table.add_row(row.iter().map(|cell| cell.0.as_str()));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    let heading = vec![heading.iter().map(|text| Cell((*text).to_owned(), DIM)).collect()];
-    let cells = heading.into_iter().chain(rows);
-    table
-        .lines()
-        .zip(cells)
-        .map(|(line, cells): (String, Vec<Cell>)| format!("  {}\n", colour(line.trim_end(), &cells)))
-        .collect()
-}
-
-/// Finds the cells of a line from left to right and puts each into its style.
-fn colour(line: &str, cells: &[Cell]) -> String {
-    let (mut text, mut rest) = (String::new(), line);
-    for Cell(cell, style) in cells.iter().filter(|cell| !cell.0.is_empty()) {
-        let Some((before, after)) = rest.split_once(cell.as_str()) else { break };
-        text += before;
-        text += &if *style == Style::new() { cell.clone() } else { paint(*style, cell) };
-        rest = after;
-    }
-    text + rest
-}
-
 /// Everything that a host has of ours, and its bridges.
 pub(crate) fn status(snapshot: &Snapshot) -> String {
     let guests = guests(snapshot);
@@ -84,6 +53,10 @@ pub(crate) fn status(snapshot: &Snapshot) -> String {
     parts.extend(bridges(snapshot).map(|table| titled("Bridges", &table)));
     if !guests.is_empty() {
         parts.push(titled("Guests", &guest_table(snapshot, &guests)));
+    }
+    let limited: Vec<_> = snapshot.dom0.keys().copied().collect();
+    if !limited.is_empty() {
+        parts.push(titled("Dom0, to guests", &access_table(snapshot, &limited)));
     }
     parts.extend(networks(snapshot).map(|table| titled("Networks", &table)));
     parts.extend(masquerades(snapshot).map(|table| titled("Masquerades", &table)));
@@ -125,60 +98,6 @@ fn state(link: &Link) -> Cell {
     if link.up { Cell("up".to_owned(), GREEN) } else { Cell("down".to_owned(), YELLOW) }
 }
 
-fn or_dash(text: String) -> Cell {
-    if text.is_empty() { Cell("-".to_owned(), DIM) } else { text.into() }
-}
-
-fn join<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(" ")
-}
-
-/// The interfaces of guests, and those that have gone and left a lock behind.
-pub(crate) fn guests(snapshot: &Snapshot) -> Vec<IfName> {
-    let all: BTreeSet<_> = snapshot.vifs().map(|link| link.name).chain(snapshot.guards.keys().copied()).collect();
-    all.into_iter().collect()
-}
-
-pub(crate) fn guest_table(snapshot: &Snapshot, guests: &[IfName]) -> String {
-    let rows = guests.iter().map(|guest| guest_row(snapshot, *guest)).collect();
-    table(&["VIF", "STATE", "BRIDGE", "LOCK", "DROPPED"], rows)
-}
-
-fn guest_row(snapshot: &Snapshot, name: IfName) -> Vec<Cell> {
-    let link = snapshot.link(name);
-    let bridge = link.and_then(|link| link.master).map(|bridge| bridge.to_string()).unwrap_or_default();
-    let isolated = link.and_then(|link| link.port).is_some_and(|port| port.isolated);
-    let owner = match link {
-        Some(link) => Some(link.alias.clone()).filter(|alias| !alias.is_empty()),
-        None => {
-            snapshot.guards.get(&name).and_then(|left| left.owner).filter(|owner| *owner != name).map(|o| o.to_string())
-        }
-    };
-    let vif = owner.map_or_else(|| name.to_string(), |owner| format!("{name} ({owner})"));
-    let drops = snapshot.drops.iter().filter(|drops| drops.vif == name && drops.frames > 0);
-    let drops = join(drops.map(|drops| format!("{}={}", drops.reason, drops.frames)));
-    vec![
-        vif.into(),
-        link.map_or(Cell("gone".to_owned(), DIM), state),
-        or_dash(bridge + if isolated { " (isolated)" } else { "" }),
-        lock(snapshot, name),
-        if drops.is_empty() { or_dash(drops) } else { Cell(drops, RED) },
-    ]
-}
-
-fn lock(snapshot: &Snapshot, name: IfName) -> Cell {
-    match (snapshot.guard_of(name), snapshot.guards.get(&name), snapshot.link(name)) {
-        (Some(guard), ..) => match &guard.lock {
-            Lock::Locked(antispoof) => antispoof.to_string().into(),
-            other => Cell(other.to_string(), YELLOW),
-        },
-        (None, Some(guard), _) => Cell(format!("left behind: {}", guard.lock), YELLOW),
-        (None, None, Some(link)) if link.is_vif() => Cell("none: everything is dropped".to_owned(), YELLOW),
-        (None, None, Some(link)) if link.master.is_none() => Cell("not attached".to_owned(), DIM),
-        (None, None, _) => Cell("unlocked".to_owned(), RED),
-    }
-}
-
 pub(crate) fn networks(snapshot: &Snapshot) -> Option<String> {
     let rows: Vec<_> = snapshot.networks.values().map(|record| vec![record.network.to_string().into()]).collect();
     (!rows.is_empty()).then(|| table(&["LINE"], rows))
@@ -209,7 +128,9 @@ fn forwarding(snapshot: &Snapshot) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xenvnet_core::{Antispoof, Attachment, Bridge, DropReason, Drops, Guard, Masquerade, Network, PortState};
+    use xenvnet_core::{
+        Antispoof, Attachment, Bridge, DropReason, Drops, Guard, IfName, Lock, Masquerade, Network, PortState, Table,
+    };
 
     fn plain(text: &str) -> String {
         anstream::adapter::strip_str(text).to_string()
@@ -219,55 +140,79 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// A brouter with a locked guest that was renamed, an open one, and one that has gone.
-    fn snapshot() -> Snapshot {
+    /// A brouter that shows guests nothing but DNS, with a locked guest that was renamed, an open
+    /// one, an untracked one, one with an emulated card, and one that has gone; beside it one that
+    /// is routed.
+    pub(in crate::render) fn snapshot() -> Snapshot {
         let network: Network = "network-virtual bridgeip=10.98.98.1/24 brnet=10.98.98.0/24".parse().unwrap();
-        let lock = Antispoof::new("00:16:3e:00:00:01".parse().unwrap()).ip("10.98.98.2".parse().unwrap());
+        let lock = |number: u8| {
+            let mac = format!("00:16:3e:00:00:0{number}").parse().unwrap();
+            Antispoof::new(mac).ip(format!("10.98.98.{number}").parse().unwrap())
+        };
         let mut now = Snapshot::default();
         now.sysctls.insert(Sysctl::Ip4Forward, 0);
-        for (index, vif) in [(4, "vif1.0"), (5, "vif2.0")] {
+        let vifs = ["eth1", "vif1.0", "vif2.0", "vif4.0", "vif5.0", "vif5.0-emu", "vif6.0"];
+        for (index, vif) in (4..).zip(vifs) {
             now.links.insert(name(vif), Link::new(index, name(vif)));
         }
+        let bridged = |vif: &str, lock: Lock| Attachment::bridged(name(vif), name("xenbr0"), lock);
+        let routed = Attachment::routed(name("vif6.0"), Antispoof::new("00:16:3e:00:00:06".parse().unwrap()));
+        let routed = routed.gateway("10.0.0.1".parse().unwrap()).route("10.0.0.6".parse().unwrap());
         for operation in [
             Operation::StartNetwork(network),
-            Operation::AttachVif(Attachment::bridged(name("vif1.0"), name("xenbr0"), lock).rename(name("web"))),
-            Operation::AttachVif(Attachment::bridged(name("vif2.0"), name("xenbr0"), Lock::Unlocked)),
+            Operation::EnslaveVif { vif: name("eth1"), bridge: name("xenbr0") },
+            Operation::AttachVif(bridged("vif1.0", lock(2).into()).rename(name("web"))),
+            Operation::AttachVif(bridged("vif2.0", Lock::Unlocked)),
+            Operation::AttachVif(bridged("vif4.0", lock(4).into()).untracked(true).isolated(true)),
+            Operation::AttachVif(bridged("vif5.0", lock(5).into())),
+            Operation::AttachVif(bridged("vif5.0-emu", lock(5).into())),
+            Operation::AttachVif(routed.dom0("closed".parse().unwrap())),
+            Operation::SetDom0 { interface: name("xenbr0"), access: "services(dns)".parse().unwrap() },
         ] {
             now = now.after(&operation.plan(&now).unwrap());
         }
         now.guards.insert(name("vif3.0"), Guard::new(3, Lock::Disabled));
-        now.drops.push(Drops::new(name("web"), DropReason::Ip4, 5, 300));
-        now.drops.push(Drops::new(name("web"), DropReason::Arp, 2, 56));
+        let at_ingress = |vif: &str, reason, frames| {
+            let mut drops = Drops::new(name(vif), reason, frames, 60 * frames);
+            drops.table = Table::Netdev;
+            drops
+        };
+        now.drops = vec![
+            Drops::new(name("web"), DropReason::Ip4, 5, 300),
+            Drops::new(name("web"), DropReason::Arp, 2, 56),
+            Drops::new(name("vif5.0"), DropReason::Mac, 1, 60),
+            at_ingress("vif5.0", DropReason::Mac, 3),
+            at_ingress("vif6.0", DropReason::Nd, 4),
+            Drops::new(name("vif6.0"), DropReason::Dom0, 7, 420),
+            Drops::new(name("xenbr0"), DropReason::Dom0, 9, 540),
+            Drops::new(name("stray"), DropReason::Unguarded, 8, 480),
+        ];
         now.links.get_mut(&name("xenbr0")).unwrap().mac = Some("2e:62:00:00:00:01".parse().unwrap());
         now
     }
 
     #[test]
     fn a_status_reads_like_this() {
-        assert_eq!(
-            plain(&status(&snapshot())),
-            "\
-Bridges
-  NAME    STATE  ADDRESSES      STP  MTU   MAC                PORTS
-  xenbr0  up     10.98.98.1/24  off  1500  2e:62:00:00:00:01  vif2.0 web
+        insta::assert_snapshot!(plain(&status(&snapshot())));
+    }
 
-Guests
-  VIF           STATE  BRIDGE  LOCK                                 DROPPED
-  vif2.0        up     xenbr0  unlocked                             -
-  vif3.0        gone   -       left behind: disabled                -
-  web (vif1.0)  up     xenbr0  mac=00:16:3e:00:00:01 ip=10.98.98.2  ip4=5 arp=2
+    #[test]
+    fn a_lock_at_ingress_that_no_frame_comes_by_is_not_in_force() {
+        let mut now = snapshot();
+        assert!(!plain(&status(&now)).contains("not in force"));
+        for vif in ["vif5.0", "vif6.0"] {
+            assert!(now.hooks.remove(&name(vif)));
+            let text = plain(&guest_table(&now, &[name(vif)]));
+            assert!(!is_in_force(&now, name(vif)) && text.contains("not in force: mac="), "{text}");
+        }
+    }
 
-Networks
-  LINE
-  network-virtual bridge=xenbr0 bridgeip=10.98.98.1/24 brnet=10.98.98.0/24
-
-Masquerades
-  SUBNET         UPLINK
-  10.98.98.0/24  any
-
-Forwarding  IPv4 on
-"
-        );
+    #[test]
+    fn what_was_renamed_by_others_says_whose_it_is() {
+        let mut now = Snapshot::default();
+        now.links.insert(name("stray"), Link::new(4, name("stray")));
+        now.guards.insert(name("stray"), Guard::new(4, Lock::Disabled).owner(name("vif1.0")));
+        assert!(plain(&status(&now)).contains("stray (vif1.0)"));
     }
 
     #[test]
@@ -276,7 +221,7 @@ Forwarding  IPv4 on
         now.guards.insert(name("web"), Guard::new(3, Lock::Disabled).owner(name("vif1.0")));
         now.guards.insert(name("vif2.0"), Guard::new(4, Lock::Disabled).owner(name("vif2.0")));
         let text = plain(&status(&now));
-        assert!(text.contains("  web (vif1.0)  gone   -       left behind: disabled"), "{text}");
+        assert!(text.contains("  web (vif1.0)  gone   -         left behind: disabled"), "{text}");
         assert!(text.contains("  vif2.0        gone"), "{text}");
     }
 
@@ -301,16 +246,19 @@ Forwarding  IPv4 on
     fn a_vif_of_the_group_without_a_lock_is_shut_not_open() {
         let mut now = Snapshot::default();
         let mut link = Link::new(4, name("vif1.0"));
-        link.group = xenvnet_core::VIF_GROUP;
+        (link.group, link.master, link.up) = (xenvnet_core::VIF_GROUP, Some(name("br0")), true);
         now.links.insert(link.name, link);
+        now.tables.insert(Table::Bridge, 2);
         assert!(plain(&status(&now)).contains("none: everything is dropped"));
+        now.tables.clear();
+        assert!(plain(&status(&now)).contains("  none  "), "nothing is there that would drop anything");
     }
 
     #[test]
     fn a_vif_on_no_bridge_is_not_attached() {
         let mut now = Snapshot::default();
         now.links.insert(name("vif1.0"), Link::new(4, name("vif1.0")));
-        assert!(plain(&status(&now)).contains("vif1.0  down   -       not attached"));
+        assert!(plain(&status(&now)).contains("vif1.0  down   -         not attached"));
     }
 
     #[test]

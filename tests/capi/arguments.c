@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What is no argument: NULL where something is wanted, and texts that are none. Needs no kernel. */
+#include "check.h"
+#include <stdlib.h>
+
+static void nulls(void)
+{
+    xenvnet_error *error = NULL;
+    xenvnet_bridge *bridge = NULL;
+    xenvnet_antispoof *lock = NULL;
+    xenvnet_attachment *attachment = NULL;
+    xenvnet_plan *plan = NULL;
+    xenvnet_report *report = NULL;
+    char *text = NULL;
+    bool changed = true;
+
+    xenvnet_free(NULL);
+    xenvnet_error_free(NULL);
+    xenvnet_string_free(NULL);
+    xenvnet_bridge_free(NULL);
+    xenvnet_antispoof_free(NULL);
+    xenvnet_attachment_free(NULL);
+    xenvnet_plan_free(NULL);
+    xenvnet_report_free(NULL);
+    CHECK(xenvnet_plan_length(NULL) == 0);
+    /* What could not be looked at is not sound. */
+    CHECK(!xenvnet_report_is_sound(NULL) && xenvnet_report_worst(NULL) == XENVNET_SEVERITY_NONE);
+    CHECK(xenvnet_report_length(NULL) == 0 && xenvnet_report_finding(NULL, 0) == NULL);
+    CHECK(xenvnet_finding_kind(NULL) == NULL && xenvnet_finding_severity(NULL) == XENVNET_SEVERITY_NONE);
+    CHECK(xenvnet_finding_sentence(NULL) == NULL && xenvnet_finding_remedy(NULL) == NULL);
+    CHECK(!xenvnet_finding_is_repairable(NULL));
+
+    IS_NULL("host", xenvnet_new(NULL, &error));
+    IS_NULL("host", xenvnet_new_in(-1, NULL, NULL, &error));
+    IS_NULL("logger", xenvnet_set_logger(XENVNET_LOG_INFO, NULL, NULL, &error));
+    IS_NULL("ip", xenvnet_mac_from_ip(NULL, NULL, &text, &error));
+    IS_NULL("mac", xenvnet_mac_from_ip("10.0.0.1", NULL, NULL, &error));
+    IS_NULL("mac", xenvnet_mac_random_xen(NULL, &error));
+
+    IS_NULL("name", xenvnet_bridge_new(NULL, &bridge, &error));
+    IS_NULL("bridge", xenvnet_bridge_new("xenbr0", NULL, &error));
+    IS_NULL("bridge", xenvnet_bridge_set_mac(NULL, "00:16:3e:00:00:01", &error));
+    IS_NULL("bridge", xenvnet_bridge_set_mtu(NULL, 1500, &error));
+    IS_NULL("bridge", xenvnet_bridge_set_stp(NULL, true, &error));
+    IS_NULL("bridge", xenvnet_bridge_add_address(NULL, "10.0.0.1/24", &error));
+    WORKS(xenvnet_bridge_new("xenbr0", &bridge, &error));
+    IS_NULL("mac", xenvnet_bridge_set_mac(bridge, NULL, &error));
+    IS_NULL("address", xenvnet_bridge_add_address(bridge, NULL, &error));
+
+    IS_NULL("mac", xenvnet_antispoof_new(NULL, &lock, &error));
+    IS_NULL("lock", xenvnet_antispoof_new("00:16:3e:00:00:01", NULL, &error));
+    IS_NULL("lock", xenvnet_antispoof_new_disabled(NULL, &error));
+    IS_NULL("lock", xenvnet_antispoof_new_unlocked(NULL, &error));
+    IS_NULL("lock", xenvnet_antispoof_add_mac(NULL, "00:16:3e:00:00:01", &error));
+    IS_NULL("lock", xenvnet_antispoof_add_ip(NULL, "10.0.0.1", &error));
+    IS_NULL("lock", xenvnet_antispoof_set_dhcp_client(NULL, true, &error));
+    IS_NULL("lock", xenvnet_antispoof_set_link_local(NULL, true, &error));
+    WORKS(xenvnet_antispoof_new("00:16:3e:00:00:01", &lock, &error));
+    IS_NULL("mac", xenvnet_antispoof_add_mac(lock, NULL, &error));
+    IS_NULL("ip", xenvnet_antispoof_add_ip(lock, NULL, &error));
+
+    IS_NULL("vif", xenvnet_attachment_new(NULL, "xenbr0", lock, &attachment, &error));
+    IS_NULL("bridge", xenvnet_attachment_new("vif1.0", NULL, lock, &attachment, &error));
+    IS_NULL("lock", xenvnet_attachment_new("vif1.0", "xenbr0", NULL, &attachment, &error));
+    IS_NULL("attachment", xenvnet_attachment_new("vif1.0", "xenbr0", lock, NULL, &error));
+    IS_NULL("attachment", xenvnet_attachment_set_name(NULL, "web", &error));
+    IS_NULL("attachment", xenvnet_attachment_set_mtu(NULL, 1500, &error));
+    IS_NULL("attachment", xenvnet_attachment_set_isolated(NULL, true, &error));
+    WORKS(xenvnet_attachment_new("vif1.0", "xenbr0", lock, &attachment, &error));
+    IS_NULL("name", xenvnet_attachment_set_name(attachment, NULL, &error));
+    xenvnet_attachment_free(attachment);
+    attachment = NULL;
+    IS_NULL("vif", xenvnet_attachment_new_routed(NULL, lock, &attachment, &error));
+    IS_NULL("lock", xenvnet_attachment_new_routed("vif1.0", NULL, &attachment, &error));
+    IS_NULL("attachment", xenvnet_attachment_new_routed("vif1.0", lock, NULL, &error));
+    IS_NULL("attachment", xenvnet_attachment_set_untracked(NULL, true, &error));
+    IS_NULL("attachment", xenvnet_attachment_add_gateway(NULL, "10.0.0.1", &error));
+    IS_NULL("attachment", xenvnet_attachment_add_route(NULL, "10.0.0.2", &error));
+    IS_NULL("attachment", xenvnet_attachment_set_dom0(NULL, "open", &error));
+    CHECK(attachment == NULL);
+    WORKS(xenvnet_attachment_new_routed("vif1.0", lock, &attachment, &error));
+    IS_NULL("address", xenvnet_attachment_add_gateway(attachment, NULL, &error));
+    IS_NULL("net", xenvnet_attachment_add_route(attachment, NULL, &error));
+    IS_NULL("access", xenvnet_attachment_set_dom0(attachment, NULL, &error));
+
+    IS_NULL("json", xenvnet_plan_from_json(NULL, &plan, &error));
+    IS_NULL("plan", xenvnet_plan_from_json("[]", NULL, &error));
+    IS_NULL("plan", xenvnet_plan_text(NULL, &text, &error));
+    IS_NULL("plan", xenvnet_plan_to_json(NULL, &text, &error));
+    IS_NULL("plan", xenvnet_plan_inverse(NULL, &plan, &error));
+    WORKS(xenvnet_plan_from_json("[]", &plan, &error));
+    CHECK(xenvnet_plan_length(plan) == 0);
+    IS_NULL("text", xenvnet_plan_text(plan, NULL, &error));
+    IS_NULL("json", xenvnet_plan_to_json(plan, NULL, &error));
+    IS_NULL("inverse", xenvnet_plan_inverse(plan, NULL, &error));
+
+    IS_NULL("host", xenvnet_snapshot_json(NULL, &text, &error));
+    IS_NULL("host", xenvnet_plan_json(NULL, "[]", &plan, &error));
+    IS_NULL("host", xenvnet_run_json(NULL, "[]", &changed, &error));
+    IS_NULL("host", xenvnet_apply(NULL, plan, &changed, &error));
+    IS_NULL("host", xenvnet_undo(NULL, &changed, &error));
+    IS_NULL("host", xenvnet_plan_undo(NULL, &plan, &error));
+    IS_NULL("host", xenvnet_create_bridge(NULL, bridge, &changed, &error));
+    IS_NULL("host", xenvnet_delete_bridge(NULL, "xenbr0", &changed, &error));
+    IS_NULL("host", xenvnet_enslave_vif(NULL, "vif1.0", "xenbr0", &changed, &error));
+    IS_NULL("host", xenvnet_release_vif(NULL, "vif1.0", &changed, &error));
+    IS_NULL("host", xenvnet_set_antispoof(NULL, "vif1.0", lock, &changed, &error));
+    IS_NULL("host", xenvnet_clear_antispoof(NULL, "vif1.0", &changed, &error));
+    IS_NULL("host", xenvnet_masquerade_subnet(NULL, "10.0.0.0/24", NULL, &changed, &error));
+    IS_NULL("host", xenvnet_unmasquerade_subnet(NULL, "10.0.0.0/24", NULL, &changed, &error));
+    IS_NULL("host", xenvnet_attach_vif(NULL, attachment, &changed, &error));
+    IS_NULL("host", xenvnet_attach_vifs(NULL, NULL, 0, &changed, &error));
+    IS_NULL("host", xenvnet_detach_vif(NULL, "vif1.0", &changed, &error));
+    IS_NULL("host", xenvnet_set_dom0(NULL, "xenbr0", "open", &changed, &error));
+    IS_NULL("host", xenvnet_verify(NULL, &report, &error));
+    IS_NULL("host", xenvnet_repair(NULL, &report, &changed, &error));
+    IS_NULL("report", xenvnet_report_text(NULL, &text, &error));
+    IS_NULL("report", xenvnet_report_to_json(NULL, &text, &error));
+    IS_NULL("report", xenvnet_report_plan(NULL, &plan, &error));
+    IS_NULL("host", xenvnet_start_network(NULL, "network-virtual", &changed, &error));
+    IS_NULL("host", xenvnet_stop_network(NULL, "network-virtual", &changed, &error));
+    CHECK(changed);
+    CHECK(text == NULL && report == NULL);
+
+    xenvnet_plan_free(plan);
+    xenvnet_attachment_free(attachment);
+    xenvnet_antispoof_free(lock);
+    xenvnet_bridge_free(bridge);
+}
+
+static void texts(void)
+{
+    xenvnet_error *error = NULL;
+    xenvnet_bridge *bridge = NULL;
+    xenvnet_plan *plan = NULL;
+    char *mac = NULL, *overlong = malloc(1 << 20);
+
+    CHECK(overlong != NULL);
+    if (!overlong)
+        return;
+    memset(overlong, 'x', (1 << 20) - 1);
+    overlong[(1 << 20) - 1] = '\0';
+
+    CHECK(xenvnet_bridge_new("xen\xff", &bridge, &error) == XENVNET_ERROR_UTF8);
+    CHECK(xenvnet_error_offset(error) == 3);
+    FAILS(XENVNET_ERROR_UTF8, "the argument name is not UTF-8 at byte 3", xenvnet_error_kind(error));
+    FAILS(XENVNET_ERROR_UTF8, "the argument ip", xenvnet_mac_from_ip("\xc3", NULL, &mac, &error));
+    FAILS(XENVNET_ERROR_UTF8, "the argument prefix", xenvnet_mac_from_ip("10.0.0.1", "\x80", &mac, &error));
+    FAILS(XENVNET_ERROR_UTF8, "the argument json", xenvnet_plan_from_json("[\xed\xa0\x80]", &plan, &error));
+
+    FAILS(XENVNET_ERROR_PARSE, "is empty", xenvnet_bridge_new("", &bridge, &error));
+    FAILS(XENVNET_ERROR_PARSE, "is 16 bytes, the kernel's limit is 15",
+          xenvnet_bridge_new("abcdefghijklmnop", &bridge, &error));
+    FAILS(XENVNET_ERROR_PARSE, "is 1048575 bytes", xenvnet_bridge_new(overlong, &bridge, &error));
+    FAILS(XENVNET_ERROR_PARSE, "no IP address", xenvnet_mac_from_ip(overlong, NULL, &mac, &error));
+    FAILS(XENVNET_ERROR_PARSE, "plan:", xenvnet_plan_from_json(overlong, &plan, &error));
+    CHECK(bridge == NULL && mac == NULL && plan == NULL);
+
+    WORKS(xenvnet_bridge_new("br\xc3\xa9", &bridge, &error));
+    FAILS(XENVNET_ERROR_PARSE, "MAC address", xenvnet_bridge_set_mac(bridge, "00:16:3e", &error));
+    FAILS(XENVNET_ERROR_PARSE, "\"10.0.0.1/33\" is no", xenvnet_bridge_add_address(bridge, "10.0.0.1/33", &error));
+    xenvnet_bridge_free(bridge);
+    free(overlong);
+}
+
+int main(void)
+{
+    nulls();
+    texts();
+    return report();
+}

@@ -1,0 +1,73 @@
+//! The kernel's no, in people's words.
+
+use super::{Failure, Pending};
+use crate::edge::{no_nf_tables, not_ours};
+use crate::error::{Error, ErrorKind};
+use crate::netlink::channel::{Answer, Refusal};
+use crate::plan::Step;
+use nix::libc;
+
+/// Whether a refusal of a step that puts back says that there is nothing to put back.
+pub(super) fn is_so_already(step: &Step, refusal: &Refusal) -> bool {
+    match (step, refusal.errno) {
+        // What is gone needs nothing.
+        (_, libc::ENODEV) => true,
+        (Step::DeleteFdb { .. } | Step::DeleteTable { .. } | Step::DeleteNetwork { .. }, libc::ENOENT) => true,
+        (Step::DeleteAddress { .. }, libc::EADDRNOTAVAIL) => true,
+        (Step::DeleteRoute { .. }, libc::ESRCH) => true,
+        (Step::AddFdb { .. } | Step::AddAddress { .. } | Step::AddRoute { .. }, libc::EEXIST) => true,
+        (Step::AddTable { .. } | Step::AddBridge { .. } | Step::Rename { .. }, libc::EEXIST) => true,
+        _ => false,
+    }
+}
+
+/// A batch stands or falls as a whole; the first refusal tells why.
+pub(super) fn batch_result(pending: &[Pending], answers: &[Answer], tolerant: bool) -> Result<(), Failure> {
+    // The envelope comes first.
+    let mut at = 1;
+    for Pending { step, requests } in pending {
+        let part = answers.get(at..at + requests).unwrap_or_default();
+        if let Some(refusal) = part.iter().find_map(|answer| answer.refusal.as_ref()) {
+            if tolerant && is_so_already(step, refusal) {
+                return Ok(());
+            }
+            return Err(Failure::of(step, refused_step(step, refusal)));
+        }
+        at += requests;
+    }
+    let envelope = answers.first().into_iter().chain(answers.last());
+    let refusal = envelope.filter_map(|answer| answer.refusal.as_ref()).next();
+    match (refusal, pending.first()) {
+        (Some(refusal), Some(Pending { step, .. })) => {
+            let missing = matches!(refusal.errno, libc::EINVAL | libc::EOPNOTSUPP);
+            let error = if missing { no_nf_tables(&step.verb()) } else { refused_step(step, refusal) };
+            Err(Failure::of(step, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The kernel's no to a step, in people's words where the reason is known.
+pub(super) fn refused_step(step: &Step, refusal: &Refusal) -> Error {
+    let words = refusal.words.clone();
+    let error = |reason: &str| Error::kernel(step.verb(), reason, refusal.errno, words.clone());
+    match (step, refusal.errno) {
+        (_, libc::EPERM | libc::EACCES) => error("it takes a privilege"),
+        (Step::AddTable { .. }, libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOENT) => {
+            no_nf_tables(&step.verb()).with_errno(refusal.errno)
+        }
+        (Step::AddTable { table }, libc::EEXIST) => not_ours(&step.verb(), *table).with_errno(refusal.errno),
+        (Step::AddBridge { .. }, libc::EOPNOTSUPP) => error("this kernel has no bridges")
+            .with_advice("load the module bridge, or use a kernel with CONFIG_BRIDGE"),
+        (Step::Enslave { macs, .. }, libc::EEXIST) if !macs.is_empty() => error("its MAC address is on another port"),
+        (Step::AddFdb { .. }, libc::EEXIST) => error("it is on another port").with_kind(ErrorKind::Conflict),
+        (Step::Enslave { bridge, .. }, libc::EXFULL) => {
+            error(&format!("{bridge} has as many ports as the kernel allows (1024)"))
+        }
+        (Step::Enslave { .. }, libc::ELOOP) => error("it is a bridge itself"),
+        (Step::Rename { to, .. }, libc::EEXIST) => error(&format!("the name {to} is taken")),
+        (Step::Rename { .. }, libc::EBUSY) => error("it is up"),
+        (_, libc::ENODEV) => error("an interface vanished meanwhile"),
+        _ => error("the kernel refused"),
+    }
+}

@@ -1,0 +1,172 @@
+//! What was asked for: kept beside the kernel, so that what others took away there can be told from
+//! what never was, and brought back.
+//!
+//! A file of lines, each with its checksum: the steps of one change that say what is to stand. What
+//! stands is found by taking them one after the other.
+
+use crate::contents::Contents;
+use crate::ifname::IfName;
+use crate::plan::{Plan, Step};
+use crate::snapshot::PortState;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+/// What stands, as far as it was asked for through this state directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) contents: Contents,
+    /// Ports of bridges, with the flags that they were given.
+    pub(crate) ports: BTreeMap<IfName, (IfName, PortState)>,
+}
+
+impl Asked {
+    /// Takes a step; `false` where it says nothing of what is to stand.
+    fn take(&mut self, step: &Step) -> bool {
+        match step {
+            Step::Enslave { port, bridge, state, .. } => drop(self.ports.insert(*port, (*bridge, *state))),
+            Step::Release { port, .. } => drop(self.ports.remove(port)),
+            Step::SetPort { port, to, .. } => {
+                if let Some((_, state)) = self.ports.get_mut(port) {
+                    *state = *to;
+                }
+            }
+            Step::Rename { from, to } => {
+                if let Some(port) = self.ports.remove(from) {
+                    self.ports.insert(*to, port);
+                }
+            }
+            Step::DeleteBridge { bridge, .. } => self.ports.retain(|_, (master, _)| master != bridge),
+            step => return self.contents.take(step),
+        }
+        true
+    }
+
+    /// The steps that say all of it.
+    fn steps(&self) -> Vec<Step> {
+        let ports = self.ports.iter().map(|(port, (bridge, state))| Step::Enslave {
+            port: *port,
+            bridge: *bridge,
+            state: *state,
+            macs: Vec::new(),
+            pinning: Default::default(),
+        });
+        let contents = Step::Restore { contents: Box::new(self.contents.clone()) };
+        std::iter::once(contents).chain(ports).collect()
+    }
+}
+
+/// The file.
+#[derive(Debug)]
+pub(crate) struct AskedFile(File);
+
+pub(crate) const NAME: &str = "asked";
+
+/// Beyond this it is written anew, shorter, by whoever opens it next.
+const LONG: usize = 256 * 1024;
+
+impl AskedFile {
+    /// Opened to be appended to and read.
+    pub(crate) fn new(file: File) -> AskedFile {
+        AskedFile(file)
+    }
+
+    /// Adds what a change brought about; nothing for one that is about something else.
+    pub(crate) fn append(&mut self, plan: &Plan) -> io::Result<()> {
+        let mut nobody = Asked::default();
+        let steps: Vec<&Step> = plan.steps().iter().filter(|step| nobody.take(step)).collect();
+        if steps.is_empty() {
+            return Ok(());
+        }
+        self.0.write_all(&line(&steps)?)
+    }
+
+    /// Everything that was asked for. A line that was cut off counts for nothing, nor do those that
+    /// another version wrote and this one cannot read.
+    pub(crate) fn read(&mut self) -> io::Result<(Asked, usize)> {
+        use std::io::{Seek, SeekFrom};
+        self.0.seek(SeekFrom::Start(0))?;
+        let mut text = Vec::new();
+        self.0.read_to_end(&mut text)?;
+        let mut asked = Asked::default();
+        for steps in text.split(|octet| *octet == b'\n').filter_map(steps_of) {
+            for step in &steps {
+                asked.take(step);
+            }
+        }
+        Ok((asked, text.len()))
+    }
+
+    /// Writes it anew, shorter, when it has grown long: the same file, for whoever has it open. That
+    /// it is empty in between the lock of the folder hides from others.
+    pub(crate) fn tidy(&mut self) -> io::Result<()> {
+        let (asked, length) = self.read()?;
+        if length <= LONG {
+            return Ok(());
+        }
+        let text: Vec<u8> = asked.steps().iter().map(|step| line(&[step])).collect::<io::Result<Vec<_>>>()?.concat();
+        if text.len() < length / 2 {
+            self.0.set_len(0)?;
+            self.0.write_all(&text)?;
+        }
+        Ok(())
+    }
+}
+
+fn line(steps: &[&Step]) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_string(steps)?;
+    Ok(format!("{:08x} {json}\n", crate::mac::crc32(json.as_bytes())).into_bytes())
+}
+
+fn steps_of(line: &[u8]) -> Option<Vec<Step>> {
+    let (sum, json) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    let sound = u32::from_str_radix(sum, 16) == Ok(crate::mac::crc32(json.as_bytes()));
+    sound.then(|| serde_json::from_str(json).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Table;
+    use crate::{Guard, Lock};
+
+    fn file(name: &str) -> (std::path::PathBuf, AskedFile) {
+        let path = std::env::temp_dir().join(format!("xenvnet-asked-{name}-{}", std::process::id()));
+        let file = File::options().append(true).read(true).create(true).open(&path).unwrap();
+        (path, AskedFile::new(file))
+    }
+
+    fn guard(vif: &str, device: u32) -> Step {
+        let to = Some(Guard::new(device, Lock::Disabled));
+        Step::SetGuard { table: Table::Bridge, vif: vif.parse().unwrap(), from: None, to }
+    }
+
+    #[test]
+    fn what_was_asked_is_read_back_also_after_a_line_was_cut_off() {
+        let (path, mut file) = file("cut");
+        file.append(&Plan::from_iter([guard("vif1.0", 3), Step::Up { link: "vif1.0".parse().unwrap() }])).unwrap();
+        file.append(&Plan::from_iter([Step::Up { link: "vif1.0".parse().unwrap() }])).unwrap();
+        let (asked, length) = file.read().unwrap();
+        assert_eq!(asked.contents.guards.len(), 1);
+        file.append(&Plan::from_iter([guard("vif2.0", 4)])).unwrap();
+        assert_eq!(file.read().unwrap().0.contents.guards.len(), 2);
+        file.0.set_len(length as u64 + 30).unwrap();
+        assert_eq!(file.read().unwrap().0, asked);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_long_file_is_written_anew_and_says_the_same() {
+        let (path, mut file) = file("long");
+        for n in 0..3000 {
+            file.append(&Plan::from_iter([guard(&format!("vif{}.0", n % 7), n)])).unwrap();
+        }
+        let (before, length) = file.read().unwrap();
+        assert!(length > LONG);
+        file.tidy().unwrap();
+        let (after, length) = file.read().unwrap();
+        assert!(length < 2000, "{length}");
+        assert_eq!(after, before);
+        std::fs::remove_file(path).unwrap();
+    }
+}

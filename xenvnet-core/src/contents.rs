@@ -1,0 +1,77 @@
+//! What is to stand in our tables.
+
+use crate::dom0::Dom0;
+use crate::guard::Guard;
+use crate::ifname::IfName;
+use crate::masquerade::Masquerade;
+use crate::network::NetworkRecord;
+use crate::plan::Step;
+use crate::table::Table;
+use crate::untracked::Untracked;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All that stands in our tables beside their fixed part, or is to stand there.
+///
+/// ```
+/// assert!(xenvnet_core::Contents::default().guards.is_empty());
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Contents {
+    /// Locks of the bridge's table.
+    pub guards: BTreeMap<IfName, Guard>,
+    /// Locks of the netdev table.
+    pub ingress: BTreeMap<IfName, Guard>,
+    /// What guests reach on dom0.
+    pub dom0: BTreeMap<IfName, Dom0>,
+    /// Guests that are not tracked.
+    pub untracked: BTreeMap<IfName, Untracked>,
+    /// Subnets that are masqueraded.
+    pub masquerades: BTreeSet<Masquerade>,
+    /// Networks that run, by their bridge.
+    pub networks: BTreeMap<IfName, NetworkRecord>,
+}
+
+impl Contents {
+    pub(crate) fn guards_in(&self, table: Table) -> &BTreeMap<IfName, Guard> {
+        if table == Table::Netdev { &self.ingress } else { &self.guards }
+    }
+
+    /// Whether something of it stands in a table.
+    pub(crate) fn needs(&self, table: Table) -> bool {
+        match table {
+            Table::Bridge => !self.guards.is_empty(),
+            Table::Netdev => !self.ingress.is_empty(),
+            Table::Inet => !(self.ingress.is_empty() && self.masquerades.is_empty() && self.networks.is_empty()),
+            Table::Dom0 => !self.dom0.is_empty(),
+            Table::Untracked => !self.untracked.is_empty(),
+        }
+    }
+
+    /// What it becomes by a step; `false` where the step is about something else.
+    pub(crate) fn take(&mut self, step: &Step) -> bool {
+        fn set<K: Ord, V: Clone>(map: &mut BTreeMap<K, V>, key: K, value: &Option<V>) {
+            match value {
+                Some(value) => drop(map.insert(key, value.clone())),
+                None => drop(map.remove(&key)),
+            }
+        }
+        match step {
+            Step::SetGuard { table: Table::Netdev, vif, to, .. } => set(&mut self.ingress, *vif, to),
+            Step::SetGuard { vif, to, .. } => set(&mut self.guards, *vif, to),
+            Step::SetDom0 { interface, to, .. } => set(&mut self.dom0, *interface, to),
+            Step::SetUntracked { vif, to, .. } => set(&mut self.untracked, *vif, to),
+            Step::AddMasquerade { masquerade } => drop(self.masquerades.insert(masquerade.clone())),
+            Step::DeleteMasquerade { masquerade } => drop(self.masquerades.remove(masquerade)),
+            Step::AddNetwork { record } => {
+                drop(self.networks.insert(record.network.bridge_name(), record.clone()));
+            }
+            Step::DeleteNetwork { record } => drop(self.networks.remove(&record.network.bridge_name())),
+            Step::Restore { contents } => *self = (**contents).clone(),
+            _ => return false,
+        }
+        true
+    }
+}

@@ -1,0 +1,74 @@
+//! Our own tables of nf_tables.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One of our own nf_tables tables. A table is not there before something needs it: what a host
+/// does not use costs its packets nothing. Those that hold guests stay until the last network stops.
+/// Tables of others are never written.
+///
+/// ```
+/// assert_eq!(xenvnet_core::Table::Bridge.to_string(), "table bridge xenvnet");
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Table {
+    /// `table bridge xenvnet`: the locks of bridged guests.
+    #[default]
+    #[serde(alias = "filter")]
+    Bridge,
+    /// `table netdev xenvnet`: the locks of interfaces that are held where their frames come in:
+    /// routed guests, and both ports of a guest that has an emulated card too.
+    Netdev,
+    /// `table inet xenvnet`: masquerading, the record of the networks that run, and the guard of
+    /// routed interfaces that were renamed.
+    #[serde(alias = "nat")]
+    Inet,
+    /// `table inet xenvnet_dom0`: what guests reach on dom0 itself.
+    Dom0,
+    /// `table bridge xenvnet_untracked`: guests whose bridged packets stay out of dom0's table of
+    /// connections.
+    Untracked,
+}
+
+impl Table {
+    /// All of them.
+    ///
+    /// ```
+    /// assert_eq!(xenvnet_core::Table::ALL.len(), 5);
+    /// ```
+    pub const ALL: [Table; 5] = [Table::Bridge, Table::Netdev, Table::Inet, Table::Dom0, Table::Untracked];
+
+    /// Its name within its family.
+    ///
+    /// ```
+    /// assert_eq!(xenvnet_core::Table::Dom0.name(), "xenvnet_dom0");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Table::Bridge | Table::Netdev | Table::Inet => "xenvnet",
+            Table::Dom0 => "xenvnet_dom0",
+            Table::Untracked => "xenvnet_untracked",
+        }
+    }
+
+    /// Its family, as nft(8) names it.
+    ///
+    /// ```
+    /// assert_eq!(xenvnet_core::Table::Netdev.family(), "netdev");
+    /// ```
+    pub const fn family(self) -> &'static str {
+        match self {
+            Table::Bridge | Table::Untracked => "bridge",
+            Table::Netdev => "netdev",
+            Table::Inet | Table::Dom0 => "inet",
+        }
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "table {} {}", self.family(), self.name())
+    }
+}
