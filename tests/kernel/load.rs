@@ -16,13 +16,13 @@ use xenvnet_tests::{
 };
 
 /// Long for a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The discard port (RFC 863), which no case of the matrix uses.
-const DISCARD: u16 = 9;
+pub(crate) const DISCARD: u16 = 9;
 
 /// What the sender may say to the victim under every lock here.
-fn honest() -> Frame {
+pub(crate) fn honest() -> Frame {
     let packet = Ip4::new([10, 98, 98, 2].into(), [10, 98, 98, 3].into());
     ether(VICTIM, OWN, 0x0800, &packet.carry(&udp(DISCARD, DISCARD, &[0; 18])))
 }
@@ -35,14 +35,14 @@ fn answer() -> Frame {
 
 /// What the sender may say under no lock here: every hostile frame of the matrix, and LLDP by
 /// which a bridge would learn that the outside, which says nothing here, is where the sender is.
-fn spoofed() -> Vec<Frame> {
+pub(crate) fn spoofed() -> Vec<Frame> {
     let lldp = ether(MacAddr::new([0x01, 0x80, 0xc2, 0, 0, 0x0e]), OUTSIDE, 0x88cc, &[2, 7, 4, 2, 0, 0, 0, 0, 9, 0, 0]);
     let hostile = cases().into_iter().filter(|case| case.kind == Kind::Hostile).flat_map(|case| case.frames);
     hostile.chain([lldp]).collect()
 }
 
 /// A lock that differs from the other in all but what [`honest`] frames need.
-fn other_lock() -> Antispoof {
+pub(crate) fn other_lock() -> Antispoof {
     ["10.98.98.2", "198.51.100.7", "198.51.100.128/25", "2001:db8:5151::7", "2001:db8:5152::/64"]
         .iter()
         .fold(Antispoof::new(OWN), |lock, ip| lock.ip(ip.parse().unwrap()))
@@ -53,19 +53,19 @@ fn other_lock() -> Antispoof {
 
 /// A bridge with the guest that sends, a guest that hears, and a cable to the outside; and whoever
 /// could hear, counting.
-struct Market {
-    sender: FakeVif,
-    victim: FakeVif,
+pub(crate) struct Market {
+    pub(crate) sender: FakeVif,
+    pub(crate) victim: FakeVif,
     _outside: FakeVif,
     /// Of what the victim hears; of what the sender is answered.
     heard: [Tally; 2],
     /// Where nothing is ever to be heard.
     silent: Vec<(&'static str, Tally)>,
-    dom0: Dom0,
+    pub(crate) dom0: Dom0,
 }
 
 impl Market {
-    fn build() -> Option<Market> {
+    pub(crate) fn build() -> Option<Market> {
         let dom0 = Dom0::enter()?;
         bridge_by_ip("xenbr0");
         let outside = dom0.cable("peth0", &OUTSIDE.to_string());
@@ -86,7 +86,7 @@ impl Market {
         Some(Market { sender, victim, _outside: outside, heard, silent, dom0 })
     }
 
-    fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &Host {
         &self.dom0.host
     }
 
@@ -105,7 +105,7 @@ impl Market {
     }
 
     /// The sender says every lie that there is, the truth after each round, and begins again.
-    fn lies(&self) -> Flood {
+    pub(crate) fn lies(&self) -> Flood {
         Flood::start(self.sender.raw(), spoofed(), honest(), 0)
     }
 
@@ -118,7 +118,7 @@ impl Market {
     }
 
     /// What came in anywhere that should not, in words.
-    fn leaks(&self) -> Vec<String> {
+    pub(crate) fn leaks(&self) -> Vec<String> {
         let heard = ["the victim", "the sender"].into_iter().zip(&self.heard);
         let all = heard.chain(self.silent.iter().map(|(ear, tally)| (*ear, tally)));
         let leaks = all.map(|(ear, tally)| (ear, tally, tally.count().strange)).filter(|(.., strange)| *strange > 0);
@@ -126,7 +126,7 @@ impl Market {
     }
 
     /// The control: once the sender has no lock, its lies come in everywhere.
-    fn proves_that_lies_are_counted(&self) {
+    pub(crate) fn proves_that_lies_are_counted(&self) {
         self.host().clear_antispoof(self.sender.name).unwrap();
         let lies = self.lies();
         let ears = self.silent.iter().map(|(ear, tally)| (*ear, tally)).chain([("the victim", &self.heard[0])]);

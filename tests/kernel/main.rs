@@ -15,6 +15,7 @@ mod load;
 mod matrix;
 mod network;
 mod pair;
+mod passage;
 mod ports;
 mod proof;
 mod reserved;

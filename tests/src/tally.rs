@@ -28,6 +28,12 @@ impl Tally {
         Tally::start(place, "netdev", &format!("ingress device {interface}"), expected)
     }
 
+    /// Of all frames that get past the filters of these interfaces, now or as soon as they have these
+    /// names (Linux 6.16); expected are those that match these words of nft(8).
+    pub fn of_names(place: &Namespace, interfaces: &[&str], expected: &str) -> Tally {
+        Tally::start(place, "netdev", &format!("ingress devices = {{ {} }}", interfaces.join(", ")), expected)
+    }
+
     /// Of all that the IP layer of a namespace takes in: nothing is expected there.
     pub fn of_packets(place: &Namespace) -> Tally {
         Tally::start(place, "inet", "prerouting", "")
