@@ -130,7 +130,9 @@ fn enslave() -> String {
 }
 
 fn flags() -> String {
-    format!("link set {VIF} type bridge_slave learning off isolated off locked on")
+    format!(
+        "link set {VIF} type bridge_slave learning off flood off isolated off locked on group_fwd_mask 0xfffd fdb_flush"
+    )
 }
 
 fn fdb() -> String {

@@ -181,14 +181,15 @@ impl Reading<'_> {
             let found: Vec<_> = links.filter(|seen| seen.link.alias == vif.as_str()).collect();
             let mut names: BTreeSet<_> = found.iter().map(|seen| seen.link.name).collect();
             self.seen.extend(found);
-            for table in GUESTS.into_iter().filter(|table| self.snapshot.has(*table)).collect::<Vec<_>>() {
+            for table in GUESTS {
                 let mut locks = nf::Locks::default();
                 let answer = self.nf_dump(&nf::guard::get_every(table))?;
                 answer.messages.iter().for_each(|(_, body)| locks.read_guard(body));
                 names.extend(locks.owned_by(vif));
             }
             let dom0 = if needs.dom0.contains(&vif) { names.clone() } else { BTreeSet::new() };
-            self.nf_by_key(&Needs { guards: names.clone(), untracked: names, dom0, ..Needs::default() })?;
+            let needs = Needs { guards: names.clone(), untracked: names, dom0, at_ingress: true, ..Needs::default() };
+            self.nf_by_key(&needs)?;
         }
         Ok(())
     }
@@ -205,7 +206,9 @@ impl Reading<'_> {
         if there.is_empty() {
             return Ok(());
         }
-        self.nf_by_key(&Needs { guards: there.clone(), untracked: there, facts: needs.facts, ..Needs::default() })
+        let needs =
+            Needs { guards: there.clone(), untracked: there, facts: needs.facts, at_ingress: true, ..Needs::default() };
+        self.nf_by_key(&needs)
     }
 
     /// Bridges that nobody named but that something named is a port of.
@@ -288,44 +291,47 @@ impl Reading<'_> {
         self.seen.iter().map(|seen| (seen.link.index, seen.link.name)).collect()
     }
 
-    /// One exchange for everything of nf_tables that is found by its key; another one for each of the
-    /// few that are held at ingress.
+    /// One exchange for everything of nf_tables that is found by its key; another one for the few of
+    /// which more is to be known by then.
     fn nf_by_key(&mut self, needs: &Needs) -> Result<()> {
-        let guests = needs.all_guards || !needs.guards.is_empty();
-        let tables: Vec<_> = [
-            (Table::Bridge, guests),
-            (Table::Netdev, guests),
-            (Table::Inet, guests || needs.nat),
-            (Table::Dom0, needs.all_dom0 || !needs.dom0.is_empty()),
-            (Table::Untracked, needs.all_guards || !needs.untracked.is_empty()),
-        ]
-        .into_iter()
-        .filter_map(|(table, wanted)| wanted.then_some(table))
-        .collect();
         let mut questions: Vec<(About, Request)> = Vec::new();
-        questions.extend(tables.iter().map(|table| (About::Layout(*table), nf::get_layout(*table))));
+        let tables = needs.tables();
+        questions.extend(tables.iter().copied().map(about_layout));
         for vif in needs.guards.iter().copied() {
             questions.extend(GUESTS.map(|table| (About::Guard(table), nf::guard::get_one(table, vif))));
-            questions.extend(drops_of(Table::Bridge, vif));
+            let fresh = needs.fresh.contains(&vif);
+            questions.extend(
+                drops_of(Table::Bridge, vif)
+                    .filter(|(reason, _)| is_asked_at_once(*reason, fresh))
+                    .map(|(_, question)| question),
+            );
             questions.push((About::Hook, nf::get_hook(vif)));
         }
         questions.extend(needs.untracked.iter().map(|vif| (About::Untracked, nf::untracked::get_one(*vif))));
         for name in needs.dom0.iter().copied() {
             questions.push((About::Dom0, nf::dom0::get_one(name)));
-            questions.extend(drops_of(Table::Dom0, name));
+            questions.extend(drops_of(Table::Dom0, name).map(|(_, question)| question));
         }
         if !needs.nat {
             questions.extend(needs.networks_of.iter().map(|name| (About::Network, nf::networks::get_one(*name))));
         }
         self.nf_answers(questions, needs.facts)?;
         let mut more = Vec::new();
+        let mut matter = BTreeSet::new();
         for vif in needs.guards.iter().copied() {
-            let chain = self.snapshot.half_hooks.contains(&vif);
-            if chain || self.snapshot.ingress.contains_key(&vif) {
+            if needs.fresh.contains(&vif) && self.snapshot.guards.contains_key(&vif) {
+                let rest = drops_of(Table::Bridge, vif).filter(|(reason, _)| !is_asked_at_once(*reason, true));
+                more.extend(rest.map(|(_, question)| question));
+            }
+            if self.snapshot.half_hooks.contains(&vif) || self.snapshot.ingress.contains_key(&vif) {
                 more.push((About::AtIngress, nf::at_ingress::get_one(vif)));
-                more.extend([Table::Netdev, Table::Inet].into_iter().flat_map(|table| drops_of(table, vif)));
+                let drops = [Table::Netdev, Table::Inet].into_iter().flat_map(|table| drops_of(table, vif));
+                more.extend(drops.map(|(_, question)| question));
+                matter.extend([Table::Netdev, Table::Inet]);
             }
         }
+        matter.extend((!self.snapshot.untracked.is_empty()).then_some(Table::Untracked));
+        more.extend(matter.difference(&tables).copied().map(about_layout));
         self.nf_answers(more, false)
     }
 
@@ -397,7 +403,7 @@ impl Reading<'_> {
     }
 
     fn layouts(&mut self) -> Result<()> {
-        let questions = Table::ALL.map(|table| (About::Layout(table), nf::get_layout(table)));
+        let questions = Table::ALL.map(about_layout);
         self.nf_answers(questions.into(), false)
     }
 
@@ -537,9 +543,17 @@ enum About {
     Network,
 }
 
-fn drops_of(table: Table, vif: IfName) -> Vec<(About, Request)> {
-    let about = |(reason, request)| (About::Drops(table, reason), request);
-    nf::guard::get_drops_of(table, vif).map(about).collect()
+fn drops_of(table: Table, vif: IfName) -> impl Iterator<Item = (DropReason, (About, Request))> {
+    nf::guard::get_drops_of(table, vif).map(move |(reason, request)| (reason, (About::Drops(table, reason), request)))
+}
+
+/// Who was never held has nothing counted but what was dropped for that.
+fn is_asked_at_once(reason: DropReason, fresh: bool) -> bool {
+    !fresh || reason == DropReason::Unguarded
+}
+
+fn about_layout(table: Table) -> (About, Request) {
+    (About::Layout(table), nf::get_layout(table))
 }
 
 /// The kernel did not take part: a socket failed.

@@ -2,6 +2,7 @@
 
 use crate::ifname::IfName;
 use crate::operation::Operation;
+use crate::table::Table;
 use crate::vif::Port;
 use std::collections::BTreeSet;
 
@@ -14,7 +15,13 @@ pub(crate) struct Needs {
     pub(crate) ports_of: BTreeSet<IfName>,
     /// Locks and drop counters of these names.
     pub(crate) guards: BTreeSet<IfName>,
+    /// Those of them that are about to begin: as a rule nothing is known of them yet.
+    pub(crate) fresh: BTreeSet<IfName>,
     pub(crate) all_guards: bool,
+    /// Whether something may come to be held at ingress.
+    pub(crate) at_ingress: bool,
+    /// Whether a guest may come to be untracked.
+    pub(crate) untracking: bool,
     /// The other ports of guests that have two, by their names: seldom there.
     pub(crate) twins: BTreeSet<IfName>,
     /// Interfaces whose addresses and routes matter unless they are ports of a bridge.
@@ -52,6 +59,20 @@ impl Needs {
         self.untracked.insert(vif);
     }
 
+    /// The tables that may have to be made ready.
+    pub(crate) fn tables(&self) -> BTreeSet<Table> {
+        let guests = self.all_guards || !self.guards.is_empty();
+        let ingress = self.all_guards || self.at_ingress;
+        let wanted = [
+            (Table::Bridge, guests),
+            (Table::Netdev, ingress),
+            (Table::Inet, ingress || self.nat),
+            (Table::Dom0, self.all_dom0 || !self.dom0.is_empty()),
+            (Table::Untracked, self.all_guards || self.untracking),
+        ];
+        wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(table, _)| table).collect()
+    }
+
     /// What several operations need together.
     pub(crate) fn and(mut self, other: Needs) -> Needs {
         self.links.extend(other.links);
@@ -59,7 +80,10 @@ impl Needs {
         self.routes_of.extend(other.routes_of);
         self.ports_of.extend(other.ports_of);
         self.guards.extend(other.guards);
+        self.fresh.extend(other.fresh);
         self.all_guards |= other.all_guards;
+        self.at_ingress |= other.at_ingress;
+        self.untracking |= other.untracking;
         self.twins.extend(other.twins);
         self.unbridged.extend(other.unbridged);
         self.untracked.extend(other.untracked);
@@ -95,13 +119,17 @@ impl Operation {
             Operation::SetAntispoof { vif, .. } | Operation::ClearAntispoof { vif } => {
                 needs.vif(*vif);
                 needs.twins.extend(vif.twin());
+                needs.at_ingress = true;
             }
             Operation::MasqueradeSubnet(_) | Operation::UnmasqueradeSubnet(_) => needs.nat = true,
             Operation::AttachVif(attachment) => {
                 let names = [attachment.vif, attachment.final_name()];
                 names.into_iter().for_each(|name| needs.vif(name));
+                needs.fresh.extend(names);
                 match &attachment.to {
-                    Port::Bridge { bridge, .. } => {
+                    Port::Bridge { bridge, untracked, .. } => {
+                        needs.untracking = *untracked;
+                        needs.at_ingress = attachment.vif.is_emulated();
                         needs.links.insert(*bridge);
                         needs.networks_of.insert(*bridge);
                         needs.twins.extend(names.into_iter().filter_map(IfName::twin));
@@ -111,6 +139,7 @@ impl Operation {
                         }
                     }
                     Port::Routed { .. } => {
+                        needs.at_ingress = true;
                         needs.unbridged.extend(names);
                         needs.dom0.extend(names);
                     }

@@ -238,13 +238,16 @@ impl<'a> Applier<'a> {
             Step::Down { link } => vec![link::set_up(index(*link)?, false)],
             Step::Enslave { port, bridge, state, macs, pinning } => {
                 let port = index(*port)?;
-                let mut requests = vec![link::set_master(port, Some(index(*bridge)?)), link::set_port(port, *state)];
+                let mut requests =
+                    vec![link::set_master(port, Some(index(*bridge)?)), link::set_port(port, *state, false)];
                 requests
                     .extend(macs.iter().map(|mac| neighbour::pin(port, *mac, *pinning, self.learned.contains(mac))));
                 requests
             }
             Step::Release { port, .. } => vec![link::set_master(index(*port)?, None)],
-            Step::SetPort { port, to, .. } => vec![link::set_port(index(*port)?, *to)],
+            Step::SetPort { port, from, to } => {
+                vec![link::set_port(index(*port)?, *to, from.learning && !to.learning)]
+            }
             Step::AddFdb { port, mac, pinning } => {
                 vec![neighbour::pin(index(*port)?, *mac, *pinning, self.learned.contains(mac))]
             }
@@ -262,7 +265,8 @@ impl<'a> Applier<'a> {
                 }
                 // Where a change was cut off nobody knows which lock stands: it is looked up, by
                 // what is really in the sets. The tables may be gone too.
-                let now = self.look(Needs { guards: [*vif].into(), facts: true, ..Needs::default() }, step)?;
+                let now = self
+                    .look(Needs { guards: [*vif].into(), facts: true, at_ingress: true, ..Needs::default() }, step)?;
                 let steps = guard::step_guard(*table, *vif, now.guards_in(*table).get(vif), to.as_ref(), &now);
                 let mut requests = Vec::new();
                 for step in steps {
@@ -297,7 +301,7 @@ impl<'a> Applier<'a> {
                 if !self.tolerant {
                     return Ok(nf::untracked::change_tracking(*vif, from.as_ref(), to.as_ref()));
                 }
-                let now = self.look(Needs { untracked: [*vif].into(), ..Needs::default() }, step)?;
+                let now = self.look(Needs { untracked: [*vif].into(), untracking: true, ..Needs::default() }, step)?;
                 let table = (to.is_some() && !now.has(Table::Untracked)).then(|| nf::add_table(Table::Untracked));
                 let change = nf::untracked::change_tracking(*vif, now.untracked.get(vif), to.as_ref());
                 table.into_iter().flatten().chain(change).collect()

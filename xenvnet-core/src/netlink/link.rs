@@ -208,9 +208,9 @@ pub(crate) fn set_master(index: u32, bridge: Option<u32>) -> Request {
     set(of(index).controller(bridge.unwrap_or(0)).build())
 }
 
-/// The kernel refuses port flags in the message that enslaves. A port that is not to learn forgets
+/// The kernel refuses port flags in the message that enslaves. A port that is to learn no more forgets
 /// what it has learned: an address that is at it would pass its lock.
-pub(crate) fn set_port(index: u32, to: PortState) -> Request {
+pub(crate) fn set_port(index: u32, to: PortState, forget: bool) -> Request {
     let mut flags = vec![
         InfoBridgePort::Learning(to.learning),
         InfoBridgePort::UnicastFlood(to.flood),
@@ -219,7 +219,7 @@ pub(crate) fn set_port(index: u32, to: PortState) -> Request {
         InfoBridgePort::GroupFwdMask(to.group_fwd_mask),
     ];
     flags.extend(to.locked.map(InfoBridgePort::Locked));
-    flags.extend((!to.learning).then_some(InfoBridgePort::Flush));
+    flags.extend(forget.then_some(InfoBridgePort::Flush));
     let message = of(index).set_port_kind(InfoPortKind::Bridge).set_port_data(InfoPortData::BridgePort(flags));
     change(message.build())
 }
