@@ -4,8 +4,8 @@ use crate::matrix::{OWN, lock};
 use crate::proof::{bridge_by_ip, name, prove, prove_again};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
-use xenvnet_core::{Antispoof, Attachment, Dom0 as Access, DropReason, IfName, Operation};
-use xenvnet_tests::{Dom0, FakeVif, hears, ip, nft_json, sysctl_set};
+use xenvnet_core::{Antispoof, Attachment, Dom0 as Access, DropReason, IfName, Lock, MacAddr, Operation};
+use xenvnet_tests::{Dom0, FakeVif, Ip4, ether, hears, ip, nft_json, sysctl_set, udp};
 
 /// What a guest finds open on an address of dom0's: each service that answers.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -161,4 +161,54 @@ fn routed() {
     assert_eq!(Services::open().seen_by(&guest, "10.98.98.1"), Open::default());
     dom0.host.detach_vif(name("web")).unwrap();
     assert!(dom0.host.snapshot().unwrap().dom0.is_empty());
+}
+
+/// Frames to the groups that are reserved for bridges would come in by the vif itself.
+#[test]
+fn an_unlocked_guest_does_not_get_past_the_bridge() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    ip("addr add 10.98.98.1/24 dev xenbr0");
+    sysctl_set("ipv4/conf/all/rp_filter", "0");
+    let guest = locked_guest(&dom0);
+    dom0.host.attach_vif(&Attachment::bridged(guest.name, name("xenbr0"), Lock::Unlocked)).unwrap();
+    sysctl_set(&format!("ipv4/conf/{}/rp_filter", guest.name), "0");
+    dom0.host.set_dom0(name("xenbr0"), Access::Closed).unwrap();
+    guest.wait_for_carrier();
+    let ear = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 53)).unwrap();
+    ear.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let packet = Ip4::new([10, 98, 98, 2].into(), [10, 98, 98, 1].into()).carry(&udp(1000, 53, b"question"));
+    let say = |groups: std::ops::RangeInclusive<u8>| {
+        for last in groups {
+            guest.raw().send(ether(MacAddr::new([1, 0x80, 0xc2, 0, 0, last]), OWN, 0x0800, &packet).bytes());
+        }
+        ear.recv(&mut [0; 16]).is_ok()
+    };
+    assert!(!say(0..=15));
+    // The control: as the kernel has it by default they do.
+    ip("link set vif1.0 type bridge_slave group_fwd_mask 0");
+    assert!((0..20).any(|_| say(2..=15)));
+}
+
+#[test]
+fn a_port_of_a_bridge_is_not_where_packets_come_in() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let guest = locked_guest(&dom0);
+    dom0.host.attach_vif(&Attachment::bridged(guest.name, name("xenbr0"), lock())).unwrap();
+    let error = dom0.host.set_dom0(guest.name, Access::Closed).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot set what guests on vif1.0 reach on dom0: vif1.0 is a port of xenbr0, by which its packets come in"
+    );
+    assert_eq!(error.advice(), Some("set it on xenbr0"));
+}
+
+#[test]
+fn a_setting_for_an_interface_that_is_not_there_is_named() {
+    let Some(dom0) = Dom0::enter() else { return };
+    dom0.host.set_dom0(name("xenbr7"), Access::Closed).unwrap();
+    let findings = dom0.host.verify().unwrap().findings;
+    let words: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(words, ["dom0 is closed to guests on xenbr7, and there is no such interface"]);
 }

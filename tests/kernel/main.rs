@@ -13,6 +13,7 @@ mod holes;
 mod layout;
 mod load;
 mod matrix;
+mod memory;
 mod network;
 mod pair;
 mod passage;

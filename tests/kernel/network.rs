@@ -192,7 +192,8 @@ fn a_subnet_is_masqueraded_and_no_longer() {
         prove(&dom0, &Operation::UnmasqueradeSubnet(rule.clone()));
         prove_again(&dom0, &Operation::UnmasqueradeSubnet(rule.clone()));
     }
-    assert!(!nft_ruleset().contains("table inet"), "the table goes with its last rule: {}", nft_ruleset());
+    // The table stays as long as there are guests: there a renamed one is held back.
+    assert!(!nft_ruleset().contains("masquerade"), "{}", nft_ruleset());
     // The outside has a route back now, and sees the guest itself.
     outside.guest.within(|| ip("route add 10.98.98.0/24 via 192.0.2.1"));
     assert_eq!(hears_from(&outside.guest, "192.0.2.2", &one.guest), Some("10.98.98.2".parse().unwrap()));

@@ -138,6 +138,47 @@ fn one_lock_holds_both_ports_and_changes_for_both() {
     assert_eq!(now.guards.len(), 1);
 }
 
+/// A card's two ports are known by the numbers that Xen gave them, not by what they are called.
+#[test]
+fn nobody_becomes_anothers_second_card_by_a_name() {
+    let Some(house) = House::build() else { return };
+    let host = &house.dom0.host;
+    let web = Attachment::bridged(name("vif1.0"), name("xenbr0"), lock()).rename(name("web"));
+    host.attach_vif(&web).unwrap();
+    let stranger = house.dom0.guest("vif3.0", "00:16:3e:00:00:03");
+    let taken = Attachment::bridged(stranger.name, name("xenbr0"), victims_lock()).rename(name("web-emu"));
+    let error = host.attach_vif(&taken).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot attach vif3.0 to xenbr0: the name web-emu is for the tap of an emulated card"
+    );
+    drop(stranger);
+    ip("link add web-emu type veth peer name other");
+    let foreign = Attachment::bridged(name("web-emu"), name("xenbr0"), Lock::Disabled);
+    host.attach_vif(&foreign).unwrap();
+    assert!(!host.snapshot().unwrap().is_paired(name("web")));
+    assert_eq!(host.snapshot().unwrap().guards[&name("web")].lock, lock().into());
+    host.detach_vif(name("web-emu")).unwrap();
+    ip("link delete web-emu");
+}
+
+#[test]
+fn a_card_is_opened_and_locked_as_a_whole() {
+    let Some(house) = House::build() else { return };
+    let host = &house.dom0.host;
+    host.run_all(&[house.attach("vif1.0"), house.attach("vif1.0-emu")]).unwrap();
+    host.clear_antispoof(name("vif1.0")).unwrap();
+    prove(&house.dom0, &Operation::SetAntispoof { vif: name("vif1.0"), lock: lock().into() });
+    let now = host.snapshot().unwrap();
+    assert!(now.is_paired(name("vif1.0")) && now.is_paired(name("vif1.0-emu")));
+    let open = Attachment::bridged(name("vif1.0-emu"), name("xenbr0"), Lock::Unlocked);
+    let error = host.attach_vif(&open).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot attach vif1.0-emu to xenbr0: vif1.0, the other port of the same card, is locked"
+    );
+}
+
 #[test]
 fn a_renamed_pair_is_a_pair() {
     let Some(house) = House::build() else { return };

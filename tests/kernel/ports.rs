@@ -1,6 +1,6 @@
 //! What others change of guests' ports is found, named, and mended.
 
-use crate::estate::{Estate, hostile, run, told};
+use crate::estate::{Estate, hostile, run};
 use crate::matrix::{OWN, lock};
 use crate::proof::name;
 use std::time::{Duration, Instant};
@@ -102,10 +102,7 @@ fn guests_that_nobody_locked_are_named() {
     let report = estate.host().repair().unwrap();
     let finding = report.findings.iter().find(|finding| finding.kind() == "unknown_port").unwrap();
     assert!(!finding.is_repairable() && report.repair.is_empty() && !report.is_sound());
-    assert_eq!(
-        finding.remedy(),
-        "xenvnet antispoof set vif9.0 --mac MAC --ip IP, or take it off its bridge: ip link set vif9.0 nomaster"
-    );
+    assert_eq!(finding.remedy(), "xenvnet antispoof set vif9.0 --mac MAC --ip IP, or shut it: ip link set vif9.0 down");
     estate.dump().assert_same(&damaged, "by the repair of what it cannot repair");
     ip("link set vif9.0 group 7777");
     assert_eq!(estate.findings(), ["hole unguarded: vif9.0 is a guest's interface, up, and not locked"]);
@@ -115,8 +112,8 @@ fn guests_that_nobody_locked_are_named() {
     assert_eq!(estate.repair(), ["hole not_in_group: vif9.0 is in link group 0, not in that of guests' interfaces"]);
 }
 
-/// Bridge protocol frames of a guest visit its lock. Where others let the bridge take them before,
-/// the kernel's own guard shuts the port.
+/// A bridge that speaks the spanning tree protocol hears it before any filter does: its guard shuts
+/// the port of a guest that speaks it too.
 #[test]
 fn a_port_that_the_guard_shut_is_opened() {
     let Some(dom0) = Dom0::enter() else { return };
@@ -136,23 +133,12 @@ fn a_port_that_the_guard_shut_is_opened() {
     await_that("learning", &|| ["learning", "forwarding"].iter().any(|word| state() == *word));
     let group = "01:80:c2:00:00:00".parse().unwrap();
     let bpdu = ether(group, OWN, 38, &[&[0x42, 0x42, 3, 0, 0, 0, 0, 0][..], &[0; 39]].concat());
-    guest.raw().send(bpdu.bytes());
-    await_that("dropped", &|| nft("list set bridge xenvnet dropped_ethertype").contains("vif1.0"));
-    assert_ne!(state(), "disabled", "the rules took the frame");
-    ip("link set vif1.0 type bridge_slave group_fwd_mask 0");
+    // Also with no rule at all.
+    nft("flush ruleset");
     guest.raw().send(bpdu.bytes());
     await_that("shut", &|| state() == "disabled");
-    let report = dom0.host.repair().unwrap();
-    let flags = "learning off, locked on, flood off, isolated off, guard on";
-    assert_eq!(
-        told(&report),
-        [
-            format!(
-                "hole port_flags: vif1.0: bridge port flags are {flags}; they should be {flags}, group_fwd_mask 0xfffd"
-            ),
-            "fault port_shut: vif1.0 sent a frame of the spanning tree protocol: xenbr0 shut its port".to_owned(),
-        ]
-    );
+    let found: Vec<_> = dom0.host.repair().unwrap().findings.iter().map(|finding| finding.kind()).collect();
+    assert_eq!(found, ["table_missing", "not_locked", "port_shut"]);
     await_that("opened", &|| state() != "disabled");
     assert_eq!(dom0.host.verify().unwrap().findings, []);
 }

@@ -128,3 +128,63 @@ fn a_prefix_within_a_prefix_is_no_contradiction() {
     assert_eq!(guard(&dom0, "vif1.0").unwrap().lock, Lock::from(lock));
     assert_eq!(dom0.host.detach_vif(guest.name).unwrap(), Outcome::Changed);
 }
+
+/// A lock that was set while its interface was down and nowhere holds when somebody sets it up, and
+/// so does one whose port was released.
+#[test]
+fn a_lock_without_a_bridge_holds_when_its_interface_comes_up() {
+    let Some(dom0) = Dom0::enter() else { return };
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    ip("addr add 10.98.98.1/24 dev vif1.0");
+    guest.address("10.98.98.66/24", "");
+    dom0.host.set_antispoof(guest.name, lock()).unwrap();
+    ip("link set vif1.0 up");
+    guest.wait_for_carrier();
+    let heard = || {
+        let ear = std::net::UdpSocket::bind("10.98.98.1:7").unwrap();
+        ear.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+        let mouth = guest.guest.within(|| std::net::UdpSocket::bind("10.98.98.66:0").unwrap());
+        (0..5).any(|_| {
+            let _ = mouth.send_to(b"hello", "10.98.98.1:7");
+            ear.recv(&mut [0; 8]).is_ok()
+        })
+    };
+    guest.guest.within(|| ip("neigh replace 10.98.98.1 lladdr fe:ff:ff:ff:ff:ff dev eth0 nud permanent"));
+    ip("link set vif1.0 address fe:ff:ff:ff:ff:ff");
+    assert!(!heard(), "held at ingress");
+    bridge_by_ip("xenbr0");
+    ip("link set vif1.0 down");
+    dom0.host.enslave_vif(guest.name, name("xenbr0")).unwrap();
+    assert!(dom0.host.snapshot().unwrap().ingress.is_empty(), "its port holds it");
+    dom0.host.release_vif(guest.name).unwrap();
+    ip("link set vif1.0 up");
+    guest.wait_for_carrier();
+    assert!(!heard(), "held back by its group");
+    dom0.host.clear_antispoof(guest.name).unwrap();
+    assert!(heard(), "and it was the lock");
+}
+
+/// Comments are as long as the kernel keeps them.
+#[test]
+fn locks_of_every_length_are_read_back() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    dom0.host.enslave_vif(guest.name, name("xenbr0")).unwrap();
+    let mut lengths = std::collections::BTreeSet::new();
+    for long in 0..16u32 {
+        // Addresses of 8 to 15 characters each.
+        let ips = (0..13u32).map(|n| match n < long {
+            true => format!("192.168.{}.{}", 100 + n, 100 + n),
+            false => format!("10.0.{n}.{n}"),
+        });
+        let lock = ips.fold(Antispoof::new(OWN), |lock, ip| lock.ip(ip.parse().unwrap()));
+        dom0.host.set_antispoof(guest.name, lock.clone()).unwrap();
+        let guard = dom0.host.snapshot().unwrap().guards[&guest.name].clone();
+        lengths.insert(guard.to_string().len());
+        assert_eq!(guard.lock.to_string().len(), xenvnet_core::Lock::from(lock).to_string().len(), "{guard}");
+        assert_ne!(guard.device, 0);
+        assert!(dom0.host.verify().unwrap().is_sound());
+    }
+    assert!(lengths.first() < Some(&245) && lengths.last() > Some(&255), "{lengths:?}");
+}

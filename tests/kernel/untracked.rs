@@ -3,8 +3,8 @@
 use crate::matrix::{OWN, VICTIM, lock, victims_lock};
 use crate::proof::{bridge_by_ip, name, prove};
 use std::path::Path as FilePath;
-use xenvnet_core::{Attachment, Operation};
-use xenvnet_tests::{Dom0, FakeVif, hears, ip, nft, nft_json, sysctl_set};
+use xenvnet_core::{Attachment, MacAddr, Operation};
+use xenvnet_tests::{Dom0, FakeVif, Ip4, ether, hears, ip, nft, nft_json, sysctl_set, udp};
 
 /// Counts, in a chain of somebody else's, of packets from or to the guest: untracked and new.
 fn counts(guest: &str) -> (u64, u64) {
@@ -91,6 +91,13 @@ fn a_brouter_still_masquerades_for_them() {
     // Without masquerading the outside could not even answer: it knows no way to the guest.
     let from = xenvnet_tests::hears_from(&outside.guest, "198.51.100.9", &one.guest);
     assert_eq!(from, Some("198.51.100.1".parse().unwrap()));
+    // Whatever address of dom0's it writes to, it does not get out by its own.
+    let lie = Ip4::new([10, 98, 98, 2].into(), [198, 51, 100, 9].into()).carry(&udp(1000, 9, b"data"));
+    let ear = outside.raw();
+    one.raw().send(ether(MacAddr::VIF_BACKEND, OWN, 0x0800, &lie).bytes());
+    assert!(hears(&outside.guest, "198.51.100.9", &one.guest));
+    let private = |frame: Vec<u8>| frame.get(26..30) == Some(&[10, 98, 98, 2]);
+    assert!(!std::iter::from_fn(|| ear.pending()).any(private));
     if visits {
         foreign_chain("10.98.98.2");
         assert!(hears(&two.guest, "10.98.98.3", &one.guest));

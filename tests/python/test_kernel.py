@@ -143,7 +143,7 @@ class TestAntispoof:
         assert host.set_antispoof("vif1.0", LOCK) is True
         assert host.set_antispoof("vif1.0", LOCK) is False
         now = host.snapshot()
-        assert (now.guards, now.ingress["vif1.0"].lock, now.hooks) == ({}, LOCK, ("vif1.0",))
+        assert (now.guards["vif1.0"].lock, now.ingress["vif1.0"].lock, now.hooks) == (LOCK, LOCK, ("vif1.0",))
         assert 'device "vif1.0"' in oracle.run("nft", "list", "table", "netdev", "xenvnet")
 
     def test_what_is_dropped_is_counted(self, host: Host) -> None:

@@ -120,6 +120,8 @@ FINDINGS: dict[str, dict[str, Any]] = {
     "not_masqueraded": {"masquerade": {"subnet": "10.0.0.0/8"}},
     "network_forgotten": {"network": "network-virtual bridge=xenbr0 bridgeip=10.98.98.1/24 brnet=10.98.98.0/24"},
     "tracked": {"vif": "vif1.0"},
+    "no_bridge": {"network": "network-virtual bridge=xenbr0 bridgeip=10.98.98.1/24 brnet=10.98.98.0/24"},
+    "no_such_interface": {"interface": "xenbr7", "asked": "closed"},
     "forward_drop": {"family": "ip", "table": "filter", "chain": "FORWARD"},
     "cut_off": {},
     "pair": {"vif": "vif1.0", "twin": "vif1.0-emu"},

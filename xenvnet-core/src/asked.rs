@@ -10,7 +10,7 @@ use crate::plan::{Plan, Step};
 use crate::snapshot::PortState;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// What stands, as far as it was asked for through this state directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,19 +56,35 @@ impl Asked {
     }
 }
 
-/// The file.
+/// The file. Its first line tells the boot that it is of: interfaces are known by their numbers, which
+/// the next boot gives to others.
 #[derive(Debug)]
 pub(crate) struct AskedFile(File);
 
 pub(crate) const NAME: &str = "asked";
+/// What takes its place when it has grown long.
+pub(crate) const NEW_NAME: &str = "asked.new";
 
-/// Beyond this it is written anew, shorter, by whoever opens it next.
+/// Beyond this it is written anew, shorter.
 const LONG: usize = 256 * 1024;
 
 impl AskedFile {
-    /// Opened to be appended to and read.
-    pub(crate) fn new(file: File) -> AskedFile {
-        AskedFile(file)
+    /// Opened to be appended to and read. What is of another boot is forgotten.
+    pub(crate) fn open(file: File) -> io::Result<AskedFile> {
+        let mut asked = AskedFile(file);
+        let text = asked.text()?;
+        if text.split(|octet| *octet == b'\n').next() != Some(head().as_bytes()) {
+            asked.0.set_len(0)?;
+            asked.0.write_all(head().as_bytes())?;
+        }
+        Ok(asked)
+    }
+
+    fn text(&mut self) -> io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        self.0.seek(SeekFrom::Start(0))?;
+        self.0.read_to_end(&mut text)?;
+        Ok(text)
     }
 
     /// Adds what a change brought about; nothing for one that is about something else.
@@ -83,39 +99,37 @@ impl AskedFile {
 
     /// Everything that was asked for. A line that was cut off counts for nothing, nor do those that
     /// another version wrote and this one cannot read.
-    pub(crate) fn read(&mut self) -> io::Result<(Asked, usize)> {
-        use std::io::{Seek, SeekFrom};
-        self.0.seek(SeekFrom::Start(0))?;
-        let mut text = Vec::new();
-        self.0.read_to_end(&mut text)?;
+    pub(crate) fn read(&mut self) -> io::Result<Asked> {
+        let text = self.text()?;
         let mut asked = Asked::default();
-        for steps in text.split(|octet| *octet == b'\n').filter_map(steps_of) {
-            for step in &steps {
-                asked.take(step);
-            }
+        for step in text.split(|octet| *octet == b'\n').filter_map(steps_of).flatten() {
+            asked.take(&step);
         }
-        Ok((asked, text.len()))
+        Ok(asked)
     }
 
-    /// Writes it anew, shorter, when it has grown long: the same file, for whoever has it open. That
-    /// it is empty in between the lock of the folder hides from others.
-    pub(crate) fn tidy(&mut self) -> io::Result<()> {
-        let (asked, length) = self.read()?;
+    /// The same, shorter, where it has grown long.
+    pub(crate) fn shortened(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let length = self.text()?.len();
         if length <= LONG {
-            return Ok(());
+            return Ok(None);
         }
-        let text: Vec<u8> = asked.steps().iter().map(|step| line(&[step])).collect::<io::Result<Vec<_>>>()?.concat();
-        if text.len() < length / 2 {
-            self.0.set_len(0)?;
-            self.0.write_all(&text)?;
+        let mut text = head().into_bytes();
+        for step in self.read()?.steps() {
+            text.extend(line(&[&step])?);
         }
-        Ok(())
+        Ok(Some(text).filter(|text| text.len() < length / 2))
     }
+}
+
+fn head() -> String {
+    format!("boot {}", crate::journal::boot())
 }
 
 fn line(steps: &[&Step]) -> io::Result<Vec<u8>> {
     let json = serde_json::to_string(steps)?;
-    Ok(format!("{:08x} {json}\n", crate::mac::crc32(json.as_bytes())).into_bytes())
+    // Begun anew after a line that may have been cut off.
+    Ok(format!("\n{:08x} {json}", crate::mac::crc32(json.as_bytes())).into_bytes())
 }
 
 fn steps_of(line: &[u8]) -> Option<Vec<Step>> {
@@ -130,10 +144,15 @@ mod tests {
     use crate::table::Table;
     use crate::{Guard, Lock};
 
+    fn open(path: &std::path::Path) -> AskedFile {
+        AskedFile::open(File::options().append(true).read(true).create(true).open(path).unwrap()).unwrap()
+    }
+
     fn file(name: &str) -> (std::path::PathBuf, AskedFile) {
         let path = std::env::temp_dir().join(format!("xenvnet-asked-{name}-{}", std::process::id()));
-        let file = File::options().append(true).read(true).create(true).open(&path).unwrap();
-        (path, AskedFile::new(file))
+        let _ = std::fs::remove_file(&path);
+        let file = open(&path);
+        (path, file)
     }
 
     fn guard(vif: &str, device: u32) -> Step {
@@ -146,27 +165,41 @@ mod tests {
         let (path, mut file) = file("cut");
         file.append(&Plan::from_iter([guard("vif1.0", 3), Step::Up { link: "vif1.0".parse().unwrap() }])).unwrap();
         file.append(&Plan::from_iter([Step::Up { link: "vif1.0".parse().unwrap() }])).unwrap();
-        let (asked, length) = file.read().unwrap();
+        let asked = file.read().unwrap();
         assert_eq!(asked.contents.guards.len(), 1);
+        let length = file.text().unwrap().len();
         file.append(&Plan::from_iter([guard("vif2.0", 4)])).unwrap();
-        assert_eq!(file.read().unwrap().0.contents.guards.len(), 2);
+        assert_eq!(file.read().unwrap().contents.guards.len(), 2);
         file.0.set_len(length as u64 + 30).unwrap();
-        assert_eq!(file.read().unwrap().0, asked);
+        assert_eq!(file.read().unwrap(), asked);
+        // The next one is not lost with it.
+        file.append(&Plan::from_iter([guard("vif3.0", 5)])).unwrap();
+        assert_eq!(open(&path).read().unwrap().contents.guards.len(), 2);
         std::fs::remove_file(path).unwrap();
     }
 
     #[test]
-    fn a_long_file_is_written_anew_and_says_the_same() {
+    fn what_was_asked_before_the_last_boot_is_forgotten() {
+        let (path, mut file) = file("boot");
+        file.append(&Plan::from_iter([guard("vif1.0", 3)])).unwrap();
+        let text = String::from_utf8(file.text().unwrap()).unwrap().replacen("boot ", "boot 0", 1);
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(open(&path).read().unwrap(), Asked::default());
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_long_file_is_shortened_and_says_the_same() {
         let (path, mut file) = file("long");
+        assert_eq!(file.shortened().unwrap(), None);
         for n in 0..3000 {
             file.append(&Plan::from_iter([guard(&format!("vif{}.0", n % 7), n)])).unwrap();
         }
-        let (before, length) = file.read().unwrap();
-        assert!(length > LONG);
-        file.tidy().unwrap();
-        let (after, length) = file.read().unwrap();
-        assert!(length < 2000, "{length}");
-        assert_eq!(after, before);
+        let text = file.shortened().unwrap().unwrap();
+        assert!(text.len() < 2000, "{}", text.len());
+        let before = file.read().unwrap();
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(open(&path).read().unwrap(), before);
         std::fs::remove_file(path).unwrap();
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::dom0::Dom0;
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::Hold;
+use crate::guard::{self, Guard, Hold};
 use crate::ifname::IfName;
 use crate::mac::MacAddr;
 use crate::plan::{LinkSettings, Plan, Step};
@@ -215,7 +215,7 @@ pub(crate) fn plan_delete(bridge: IfName, now: &Snapshot) -> Result<Plan> {
     };
     let mut plan = Plan::default();
     for port in now.ports_of(bridge) {
-        plan.extend(steps_release(port, bridge, now));
+        plan.extend(steps_set_free(port, bridge, now));
     }
     for subnet in now.routes.get(&bridge).into_iter().flatten().copied() {
         plan.extend([Step::DeleteRoute { link: bridge, subnet }]);
@@ -234,7 +234,7 @@ pub(crate) fn plan_delete(bridge: IfName, now: &Snapshot) -> Result<Plan> {
         auto_link_local: link.auto_link_local.unwrap_or(false),
     }]);
     // What its guests reached on dom0 is not for the next bridge of that name.
-    Ok(plan.then(Dom0::forget(bridge, now)))
+    Ok(plan.then(Dom0::forget(bridge, now)).once_ready())
 }
 
 /// Makes an interface a port. A locked one gets its port flags and its fixed addresses with it,
@@ -248,7 +248,9 @@ pub(crate) fn plan_enslave(port: IfName, bridge: IfName, now: &Snapshot) -> Resu
         return Err(Error::cannot(ErrorKind::Conflict, what(), format!("{port} is held as a routed interface"))
             .with_advice(format!("detach it first: xenvnet vif detach {port}")));
     }
-    let hold = Hold { guarded: lock.is_some(), isolated: false, paired: now.is_paired(port), stp: false };
+    let twin = link.xen_name().and_then(|xen_name| now.twin_of_xen(xen_name, bridge));
+    let paired = lock.is_some() && (twin.is_some() || link.xen_name().is_some_and(IfName::is_emulated));
+    let hold = Hold { guarded: lock.is_some(), isolated: false, paired, stp: false, guest: lock.is_some() };
     let macs = lock.map(|lock| lock.macs()).unwrap_or_default();
     let Some(enslave) = step_enslave(link, bridge, hold, macs, now, what)? else { return Ok(Plan::default()) };
     let Step::Enslave { state, .. } = &enslave else { return Ok(Plan::from_iter([enslave])) };
@@ -259,7 +261,12 @@ pub(crate) fn plan_enslave(port: IfName, bridge: IfName, now: &Snapshot) -> Resu
         plan.extend([Step::Down { link: port }]);
     }
     plan.extend([enslave]);
-    if lock.is_some() {
+    if let Some(lock) = lock {
+        // A pair is held at ingress too; one alone is not, as soon as its port holds it.
+        let guard = now.guard_at(Table::Netdev, port);
+        let to = paired.then(|| Guard::of(link, lock));
+        plan.extend(guard::step_guard(Table::Netdev, port, guard, to.as_ref(), now));
+        plan.extend(guard::step_hook(port, paired, now));
         plan.extend([Step::Check { link: port, group: link.group, bridge: Some(bridge), state }]);
     }
     if pause {
@@ -299,7 +306,7 @@ pub(crate) fn plan_release(port: IfName, now: &Snapshot) -> Result<Plan> {
     let link = now.expect_link(port, || format!("release {port}"))?;
     let Some(bridge) = link.master else { return Ok(Plan::default()) };
     now.expect_bridge(bridge, || format!("release {port} from {bridge}"))?;
-    Ok(Plan::from_iter(steps_release(link, bridge, now)))
+    Ok(Plan::from_iter(steps_set_free(link, bridge, now)))
 }
 
 pub(crate) fn steps_release(link: &Link, bridge: IfName, now: &Snapshot) -> Vec<Step> {
@@ -315,6 +322,13 @@ pub(crate) fn steps_release(link: &Link, bridge: IfName, now: &Snapshot) -> Vec<
         pinning: Pinning::default(),
     };
     down.into_iter().chain([release]).collect()
+}
+
+/// Takes a port off that keeps its lock. Off the bridge, the bridge's filter sees its frames no more:
+/// should somebody set it up, its group holds it back in the inet table.
+fn steps_set_free(link: &Link, bridge: IfName, now: &Snapshot) -> Vec<Step> {
+    let ready = now.guard_of(link.name).and_then(|_| now.step_ready(Table::Inet));
+    ready.into_iter().chain(steps_release(link, bridge, now)).collect()
 }
 
 /// Whether a network has room for more than point-to-point pairs, so that its first address is

@@ -177,6 +177,14 @@ impl Dom0 {
     /// last of them.
     pub(crate) fn plan(&self, interface: IfName, now: &Snapshot) -> Result<Plan> {
         self.validate().map_err(|error| error.doing(format!("set what guests on {interface} reach on dom0")))?;
+        if let Some(bridge) = now.link(interface).and_then(|link| link.master).filter(|_| *self != Dom0::Open) {
+            return Err(Error::cannot(
+                ErrorKind::InvalidArgument,
+                format!("set what guests on {interface} reach on dom0"),
+                format!("{interface} is a port of {bridge}, by which its packets come in"),
+            )
+            .with_advice(format!("set it on {bridge}")));
+        }
         let steps = self.steps(interface, now);
         let was_last = *self == Dom0::Open && now.all_dom0 && now.dom0.keys().eq([&interface]);
         let table = was_last.then_some(Step::DeleteTable { table: Table::Dom0 });

@@ -45,7 +45,7 @@ impl DropReason {
     /// ```
     /// assert!(xenvnet_core::DropReason::ALL.contains(&xenvnet_core::DropReason::Nd));
     /// ```
-    pub const ALL: [DropReason; 9] = [
+    pub const ALL: &'static [DropReason] = &[
         DropReason::Mac,
         DropReason::Arp,
         DropReason::Ip4,

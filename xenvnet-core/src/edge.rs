@@ -76,7 +76,7 @@ impl Edge {
     /// Reads all that is compared with what was asked for.
     pub(crate) fn evidence(&mut self) -> Result<Evidence> {
         let mut evidence = Evidence { now: self.snapshot()?, ..Evidence::default() };
-        for table in Table::ALL {
+        for table in Table::ALL.iter().copied() {
             evidence.tables.insert(table, self.inspect(table)?);
         }
         let what = "verify the host";
@@ -403,8 +403,8 @@ impl Reading<'_> {
     }
 
     fn layouts(&mut self) -> Result<()> {
-        let questions = Table::ALL.map(about_layout);
-        self.nf_answers(questions.into(), false)
+        let questions = Table::ALL.iter().copied().map(about_layout).collect();
+        self.nf_answers(questions, false)
     }
 
     fn take_layout(&mut self, table: Table, body: &[u8]) -> Result<()> {
@@ -499,7 +499,7 @@ impl Reading<'_> {
     }
 
     fn drops(&mut self) -> Result<()> {
-        for table in Table::ALL.into_iter().filter(|table| self.snapshot.has(*table)).collect::<Vec<_>>() {
+        for table in Table::ALL.iter().copied().filter(|table| self.snapshot.has(*table)).collect::<Vec<_>>() {
             for (reason, request) in nf::guard::get_drops(table) {
                 let answer = self.nf_dump(&request)?;
                 let drops = answer.messages.iter().flat_map(|(_, body)| nf::parse_drops(table, reason, body));

@@ -33,9 +33,10 @@ pub struct Guard {
     pub lock: Lock,
 }
 
-/// The longest text that fits the comment of a set element: 256 octets of userdata less type,
-/// length and the closing NUL (`NFT_USERDATA_MAXLEN` in linux/netfilter/nf_tables.h).
-pub(crate) const COMMENT_MAX: usize = 253;
+/// The longest text that fits the comment of a set element. The kernel allows 256 octets of userdata
+/// (`NFT_USERDATA_MAXLEN` in linux/netfilter/nf_tables.h) but keeps the length of an element in 8 bits
+/// with its own header: of 252 characters on it refuses the element, or forgets the text.
+pub(crate) const COMMENT_MAX: usize = 250;
 
 impl Guard {
     /// A lock for the interface of this index.
@@ -131,6 +132,9 @@ impl fmt::Display for Guard {
 /// All groups that are reserved for bridges, but that of pause frames, which the kernel refuses
 /// (BR_GROUPFWD_MACPAUSE in net/bridge/br_private.h).
 const RESERVED_GROUPS: u16 = 0xfffd;
+/// The group of the spanning tree protocol. A bridge that speaks it is to hear it, and to shut the
+/// port of a guest that does: `guard` holds without any rule.
+const SPANNING_TREE: u16 = 1;
 
 /// How a bridge port is held under a lock.
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +146,8 @@ pub(crate) struct Hold {
     pub(crate) paired: bool,
     /// Whether the bridge speaks the spanning tree protocol.
     pub(crate) stp: bool,
+    /// Whether it is a guest's, locked or not.
+    pub(crate) guest: bool,
 }
 
 impl Hold {
@@ -158,7 +164,12 @@ impl Hold {
             locked: now.locked.map(|_| pinned),
             flood: !pinned,
             bpdu_guard: pinned && self.stp,
-            group_fwd_mask: if pinned { RESERVED_GROUPS } else { 0 },
+            // Also without a lock: it would be a way past what guests may reach on dom0.
+            group_fwd_mask: match (self.guest, self.paired && self.guarded) {
+                (true, false) if self.stp => RESERVED_GROUPS & !SPANNING_TREE,
+                (true, false) => RESERVED_GROUPS,
+                _ => 0,
+            },
         }
     }
 
@@ -176,6 +187,7 @@ pub(crate) fn hold(link: &Link, lock: &Lock, paired: bool, now: &Snapshot) -> Ho
         isolated: link.port.is_some_and(|port| port.isolated),
         paired,
         stp: bridge.is_some_and(|bridge| bridge.stp),
+        guest: lock.is_guarded() || link.port.is_some_and(|port| port.group_fwd_mask != 0),
     }
 }
 
@@ -186,20 +198,21 @@ pub(crate) fn plan(vif: IfName, lock: &Lock, now: &Snapshot) -> Result<Plan> {
     let what = || format!("set antispoof on {vif}");
     lock.validate().map_err(|error| error.doing(what()))?;
     let link = now.expect_link(vif, what)?;
-    let paired = now.is_paired(vif);
-    let twin = now.twin_of(vif).filter(|twin| paired && now.is_paired(twin.name));
+    let twin = now.twin_of(vif);
+    let paired = twin.is_some() || now.is_paired(vif);
     let both = std::iter::once(link).chain(twin);
     Ok(Plan::from_iter(both.flat_map(|link| steps(link, lock, paired, now))).once_ready())
 }
 
 /// The tables that hold an interface.
 fn tables(link: &Link, paired: bool, now: &Snapshot) -> &'static [Table] {
+    let routed =
+        || now.guard_at(Table::Netdev, link.name).is_some() && now.guard_at(Table::Bridge, link.name).is_none();
     match link.port {
-        Some(_) if paired => &[Table::Bridge, Table::Netdev],
-        Some(_) => &[Table::Bridge],
-        // Where it is no port of a bridge, nobody else sees its frames.
-        None if link.up || now.guard_at(Table::Netdev, link.name).is_some() => &[Table::Netdev],
-        None => &[Table::Bridge],
+        Some(_) if !paired => &[Table::Bridge],
+        None if routed() => &[Table::Netdev],
+        // Where it is no port of a bridge nobody knows what it will be: held as either.
+        _ => &[Table::Bridge, Table::Netdev],
     }
 }
 
@@ -271,7 +284,7 @@ pub(crate) fn steps_forget(vif: IfName, now: &Snapshot, is_stale: impl Fn(Table)
         let reasons: Vec<_> = drops.map(|drops| drops.reason).collect();
         (!reasons.is_empty() && is_stale(table)).then_some(Step::ForgetDrops { table, vif, reasons })
     };
-    Table::ALL.into_iter().filter_map(forget).collect()
+    Table::ALL.iter().copied().filter_map(forget).collect()
 }
 
 fn step_group(link: &Link, group: u32) -> Option<Step> {

@@ -94,12 +94,12 @@ impl IfName {
     /// What Xen appends to the name of a vif for the tap of the emulated card of the same guest.
     const EMULATED: &str = "-emu";
 
-    /// Whether it is the name of an emulated card's tap.
+    /// Whether it is a name for an emulated card's tap.
     pub(crate) fn is_emulated(self) -> bool {
         self.as_str().len() > Self::EMULATED.len() && self.as_str().ends_with(Self::EMULATED)
     }
 
-    /// The name of the other port of the same card; `None` where it would be too long.
+    /// The name that the other port of the same card would have; `None` where it would be too long.
     pub(crate) fn twin(self) -> Option<IfName> {
         match self.as_str().strip_suffix(Self::EMULATED) {
             Some(native) => IfName::new(native).ok(),

@@ -141,7 +141,7 @@ impl Journal {
 }
 
 /// The kernel's name for this boot (random(4)); it does not change, so it is read once.
-fn boot() -> String {
+pub(crate) fn boot() -> String {
     static BOOT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     let read = || std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
     BOOT.get_or_init(read).clone()

@@ -127,8 +127,12 @@ impl Masquerade {
 
 /// The table goes with the last thing in it.
 pub(crate) fn step_delete_table(now: &Snapshot) -> Option<Step> {
-    (now.has(Table::Inet) && now.masquerades.is_empty() && now.networks.is_empty() && now.ingress.is_empty())
-        .then_some(Step::DeleteTable { table: Table::Inet })
+    (now.has(Table::Inet)
+        && now.masquerades.is_empty()
+        && now.networks.is_empty()
+        && now.ingress.is_empty()
+        && now.guards.is_empty())
+    .then_some(Step::DeleteTable { table: Table::Inet })
 }
 
 #[cfg(test)]

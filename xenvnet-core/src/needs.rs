@@ -114,14 +114,24 @@ impl Operation {
             Operation::EnslaveVif { vif, bridge } => {
                 needs.vif(*vif);
                 needs.links.insert(*bridge);
+                needs.twins.extend(vif.twin());
+                needs.at_ingress = true;
             }
-            Operation::ReleaseVif { vif } => needs.vif(*vif),
+            Operation::ReleaseVif { vif } => {
+                needs.vif(*vif);
+                needs.at_ingress = true;
+            }
             Operation::SetAntispoof { vif, .. } | Operation::ClearAntispoof { vif } => {
                 needs.vif(*vif);
                 needs.twins.extend(vif.twin());
                 needs.at_ingress = true;
             }
-            Operation::MasqueradeSubnet(_) | Operation::UnmasqueradeSubnet(_) => needs.nat = true,
+            Operation::MasqueradeSubnet(_) => needs.nat = true,
+            // The table goes with the last thing in it.
+            Operation::UnmasqueradeSubnet(_) => {
+                needs.nat = true;
+                needs.all_guards = true;
+            }
             Operation::AttachVif(attachment) => {
                 let names = [attachment.vif, attachment.final_name()];
                 names.into_iter().for_each(|name| needs.vif(name));
@@ -151,7 +161,10 @@ impl Operation {
                 needs.unbridged.insert(*vif);
                 needs.dom0.insert(*vif);
             }
-            Operation::SetDom0 { .. } => needs.all_dom0 = true,
+            Operation::SetDom0 { interface, .. } => {
+                needs.links.insert(*interface);
+                needs.all_dom0 = true;
+            }
             Operation::StartNetwork(network) | Operation::StopNetwork(network) => {
                 needs.whole_bridge(network.bridge_name());
                 needs.nat = true;

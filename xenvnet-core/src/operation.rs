@@ -123,7 +123,7 @@ impl Operation {
     /// ```
     /// assert!(xenvnet_core::Operation::VERBS.contains(&"attach_vif"));
     /// ```
-    pub const VERBS: [&'static str; 13] = [
+    pub const VERBS: &'static [&'static str] = &[
         "create_bridge",
         "delete_bridge",
         "enslave_vif",
@@ -313,7 +313,7 @@ mod tests {
         ");
         let clear = Operation::ClearAntispoof { vif: name("vif1.0") };
         insta::assert_snapshot!(clear.plan(&before).unwrap(), @r"
-        ~ vif1.0: learning off, locked on, flood off, isolated off, group_fwd_mask 0xfffd -> learning on, locked off, flood on, isolated off
+        ~ vif1.0: learning off, locked on, flood off, isolated off, group_fwd_mask 0xfffd -> learning on, locked off, flood on, isolated off, group_fwd_mask 0xfffd
         - vif1.0: fdb 00:16:3e:00:00:02 static sticky
         ~ vif1.0: group 7777 -> 0
         - vif1.0: locked mac=00:16:3e:00:00:02 ip=10.98.98.2

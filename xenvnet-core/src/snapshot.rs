@@ -223,6 +223,12 @@ impl Link {
         self.bridge.is_some()
     }
 
+    /// The name that Xen gave it, if it is a vif or the tap of one: its alias, where it was renamed.
+    pub(crate) fn xen_name(&self) -> Option<IfName> {
+        let named = |name: &str| name.parse::<VifId>().is_ok().then(|| name.parse().ok())?;
+        named(&self.alias).or_else(|| named(self.name.as_str()))
+    }
+
     /// Whether it was put into the group of guests' interfaces.
     ///
     /// ```
@@ -410,17 +416,23 @@ impl Snapshot {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn is_paired(&self, name: IfName) -> bool {
-        self.guard_at(Table::Netdev, name).is_some() && self.guard_at(Table::Bridge, name).is_some()
+        let bridged = self.link(name).is_some_and(|link| link.port.is_some());
+        bridged && self.guard_at(Table::Netdev, name).is_some() && self.guard_at(Table::Bridge, name).is_some()
     }
 
-    /// The other port of the same guest's card, by the names that Xen gives the two; either may have
-    /// been renamed since.
+    /// The other port of the same guest's card on the same bridge: the vif and the tap that Xen gave
+    /// the same numbers, whatever they are called since.
     pub(crate) fn twin_of(&self, name: IfName) -> Option<&Link> {
-        let formerly = self.link(name).and_then(|link| link.alias.parse::<IfName>().ok());
-        let twins = [Some(name), formerly].into_iter().flatten().filter_map(IfName::twin);
-        let found =
-            |twin: IfName| self.link(twin).or_else(|| self.links.values().find(|link| link.alias == twin.as_str()));
-        twins.filter_map(found).find(|twin| twin.name != name)
+        let link = self.link(name)?;
+        let xen_name = link.xen_name()?;
+        self.twin_of_xen(xen_name, link.master?)
+    }
+
+    /// The same, of a port that is about to be on this bridge.
+    pub(crate) fn twin_of_xen(&self, xen_name: IfName, bridge: IfName) -> Option<&Link> {
+        xen_name.as_str().parse::<VifId>().ok()?;
+        let twin = xen_name.twin()?;
+        self.links.values().find(|link| link.xen_name() == Some(twin) && link.master == Some(bridge))
     }
 
     pub(crate) fn has(&self, table: Table) -> bool {
@@ -522,7 +534,8 @@ impl Snapshot {
                 let contents = *contents;
                 self.hooks = contents.ingress.keys().copied().collect();
                 self.half_hooks.clear();
-                self.tables.extend(Table::ALL.into_iter().filter(|table| contents.needs(*table)).map(|t| (t, LAYOUT)));
+                self.tables
+                    .extend(Table::ALL.iter().copied().filter(|table| contents.needs(*table)).map(|t| (t, LAYOUT)));
                 (self.guards, self.ingress, self.dom0) = (contents.guards, contents.ingress, contents.dom0);
                 (self.untracked, self.masquerades) = (contents.untracked, contents.masquerades);
                 self.networks = contents.networks;

@@ -17,7 +17,7 @@ use crate::journal::{Entry, Journal};
 use crate::namespace::Namespace;
 use crate::plan::Plan;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl, open, openat};
+use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl, open, openat, renameat};
 use nix::libc;
 use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
@@ -96,8 +96,9 @@ impl State {
         let journal = Journal::create(&folder).map_err(|error| failed(&path, error.to_string()))?;
         let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT;
         let asked = file(&folder, asked::NAME, flags).map_err(|errno| failed(&path, refused(errno)))?;
+        let asked = AskedFile::open(asked).map_err(|error| failed(&path, error.to_string()))?;
         drop(held);
-        let mut state = State { folder, path, lock, journal, asked: AskedFile::new(asked) };
+        let mut state = State { folder, path, lock, journal, asked };
         state.tidy()?;
         Ok(state)
     }
@@ -113,8 +114,16 @@ impl State {
     /// newest entry of all, which can still be undone, and those that were cut off in the middle.
     fn tidy(&mut self) -> Result<()> {
         let held = self.lock()?;
-        held.asked.tidy().map_err(|error| held.failed(&error.to_string()))?;
         let entries = held.entries()?;
+        // Whoever else has it open would go on writing the old one.
+        if entries.iter().filter(|found| !found.gone).count() <= 1
+            && let Some(text) = held.asked.shortened().map_err(|error| held.failed(&error.to_string()))?
+        {
+            held.replace_asked(&text).map_err(|error| held.failed(&error.to_string()))?;
+            let flags = OFlag::O_RDWR | OFlag::O_APPEND;
+            let file = file(held.folder, asked::NAME, flags).map_err(|errno| held.failed(errno.desc()))?;
+            *held.asked = AskedFile::open(file).map_err(|error| held.failed(&error.to_string()))?;
+        }
         let newest = entries.iter().filter_map(|found| Some(found.entry.as_ref()?.time)).max();
         for Found { name, entry, gone } in &entries {
             let cut_off = entry.as_ref().is_some_and(|entry| !entry.is_closed());
@@ -228,8 +237,14 @@ impl Held<'_> {
 
     /// What stands, as far as it was asked for here.
     pub(crate) fn asked(&mut self) -> Result<Asked> {
-        let read = self.asked.read().map(|(asked, _)| asked);
-        read.map_err(|error| self.failed(&error.to_string()))
+        self.asked.read().map_err(|error| self.failed(&error.to_string()))
+    }
+
+    fn replace_asked(&self, text: &[u8]) -> std::io::Result<()> {
+        use std::io::Write;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC;
+        file(self.folder, asked::NEW_NAME, flags)?.write_all(text)?;
+        Ok(renameat(self.folder, asked::NEW_NAME, self.folder, asked::NAME)?)
     }
 
     /// Whether a change was cut off in the middle: its writer is gone and it was not put back.

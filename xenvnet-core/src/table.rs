@@ -38,7 +38,7 @@ impl Table {
     /// ```
     /// assert_eq!(xenvnet_core::Table::ALL.len(), 5);
     /// ```
-    pub const ALL: [Table; 5] = [Table::Bridge, Table::Netdev, Table::Inet, Table::Dom0, Table::Untracked];
+    pub const ALL: &'static [Table] = &[Table::Bridge, Table::Netdev, Table::Inet, Table::Dom0, Table::Untracked];
 
     /// Its name within its family.
     ///

@@ -62,7 +62,7 @@ mod _xenvnet {
         crate::logger::install(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         // The lists of core, for the tests that nothing of them is missing in Python.
-        module.add("VERBS", Operation::VERBS.into_iter().collect::<Vec<_>>())?;
+        module.add("VERBS", Operation::VERBS.to_vec())?;
         let kinds = ErrorKind::ALL.iter().map(|kind| (kind.name(), kind.python_class()));
         module.add("ERROR_KINDS", kinds.collect::<Vec<_>>())?;
         module.add("DROP_REASONS", DropReason::ALL.iter().map(|reason| reason.name()).collect::<Vec<_>>())?;

@@ -95,10 +95,14 @@ fn facts<'py>(py: Python<'py>, finding: &Finding) -> PyResult<Bound<'py, PyDict>
             dict.set_item("asked", port_state(py, *asked)?)?;
             dict.set_item("found", port_state(py, *found)?)?;
         }
-        Finding::Dom0Differs { asked, .. } => dict.set_item("asked", Dom0(asked.clone()))?,
+        Finding::Dom0Differs { asked, .. } | Finding::NoSuchInterface { asked, .. } => {
+            dict.set_item("asked", Dom0(asked.clone()))?;
+        }
         Finding::NotPinned { mac, .. } => dict.set_item("mac", MacAddr(*mac))?,
         Finding::NotMasqueraded { masquerade } => dict.set_item("masquerade", Masquerade(masquerade.clone()))?,
-        Finding::NetworkForgotten { network } => dict.set_item("network", network::object(py, network.clone())?)?,
+        Finding::NetworkForgotten { network } | Finding::NoBridge { network } => {
+            dict.set_item("network", network::object(py, network.clone())?)?
+        }
         _ => {}
     }
     Ok(dict)

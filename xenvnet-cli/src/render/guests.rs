@@ -29,7 +29,7 @@ fn guest_row(snapshot: &Snapshot, name: IfName) -> Vec<Cell> {
         link.map_or(Cell("gone".to_owned(), DIM), state),
         or_dash(link.map(|link| leads_to(snapshot, link)).unwrap_or_default()),
         lock(snapshot, name),
-        dropped(snapshot, name, &DropReason::ALL),
+        dropped(snapshot, name, DropReason::ALL),
     ]
 }
 

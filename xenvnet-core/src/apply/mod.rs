@@ -312,7 +312,7 @@ impl<'a> Applier<'a> {
             }
             Step::Restore { contents } => {
                 let mut found = std::collections::BTreeMap::new();
-                for table in Table::ALL {
+                for table in Table::ALL.iter().copied() {
                     found.insert(table, self.edge.inspect(table).map_err(|error| error.doing(step.verb()))?);
                 }
                 nf::restore(&found, contents)

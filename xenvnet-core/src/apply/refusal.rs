@@ -5,6 +5,7 @@ use crate::edge::{no_nf_tables, not_ours};
 use crate::error::{Error, ErrorKind};
 use crate::netlink::channel::{Answer, Refusal};
 use crate::plan::Step;
+use crate::table::Table;
 use nix::libc;
 
 /// Whether a refusal of a step that puts back says that there is nothing to put back.
@@ -53,9 +54,14 @@ pub(super) fn refused_step(step: &Step, refusal: &Refusal) -> Error {
     let error = |reason: &str| Error::kernel(step.verb(), reason, refusal.errno, words.clone());
     match (step, refusal.errno) {
         (_, libc::EPERM | libc::EACCES) => error("it takes a privilege"),
-        (Step::AddTable { .. }, libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOENT) => {
-            no_nf_tables(&step.verb()).with_errno(refusal.errno)
+        (Step::AddTable { table }, libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOENT) => {
+            error("this kernel's nf_tables lacks something that it needs")
+                .with_kind(ErrorKind::Unsupported)
+                .with_advice(format!("use a kernel with {}", options(*table)))
         }
+        (Step::AddHook { .. }, libc::EOPNOTSUPP | libc::ENOENT) => error("this kernel filters nothing at ingress")
+            .with_kind(ErrorKind::Unsupported)
+            .with_advice(format!("use a kernel with {}", options(Table::Netdev))),
         (Step::AddTable { table }, libc::EEXIST) => not_ours(&step.verb(), *table).with_errno(refusal.errno),
         (Step::AddBridge { .. }, libc::EOPNOTSUPP) => error("this kernel has no bridges")
             .with_advice("load the module bridge, or use a kernel with CONFIG_BRIDGE"),
@@ -69,5 +75,16 @@ pub(super) fn refused_step(step: &Step, refusal: &Refusal) -> Error {
         (Step::Rename { .. }, libc::EBUSY) => error("it is up"),
         (_, libc::ENODEV) => error("an interface vanished meanwhile"),
         _ => error("the kernel refused"),
+    }
+}
+
+/// The options of a kernel that a table needs.
+fn options(table: Table) -> &'static str {
+    match table {
+        Table::Bridge => "CONFIG_NF_TABLES_BRIDGE",
+        Table::Netdev => "CONFIG_NF_TABLES_NETDEV and CONFIG_NETFILTER_INGRESS",
+        Table::Inet => "CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT and CONFIG_NFT_MASQ",
+        Table::Dom0 => "CONFIG_NF_TABLES_INET and CONFIG_NFT_CT",
+        Table::Untracked => "CONFIG_NF_TABLES_BRIDGE and CONFIG_NFT_CT",
     }
 }

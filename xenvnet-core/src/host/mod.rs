@@ -258,7 +258,8 @@ impl Host {
     /// A plan that was made earlier acts on the interfaces that have those names now.
     ///
     /// # Errors
-    /// The failed step's; [`ErrorKind::Undo`] when putting back failed as well.
+    /// [`ErrorKind::InvalidArgument`] for the repair of a [`Report`], which says what all tables are to
+    /// hold and would be wrong by now: [`Host::repair`] looks anew. The failed step's; [`ErrorKind::Undo`] when putting back failed as well.
     ///
     /// ```no_run
     /// # use xenvnet_core::{Bridge, Host, Operation};
@@ -271,6 +272,11 @@ impl Host {
     pub fn apply(&self, plan: &Plan) -> Result<Outcome> {
         if plan.is_empty() {
             return Ok(Outcome::Unchanged);
+        }
+        if plan.steps().iter().any(|step| matches!(step, Step::Restore { .. })) {
+            let why = "it says what all tables held when they were looked at";
+            return Err(Error::cannot(ErrorKind::InvalidArgument, "carry out a repair that was planned before", why)
+                .with_advice("let `repair` look anew: xenvnet verify --repair"));
         }
         let mut inner = self.inner()?;
         let Inner { edge, sysctls, state, .. } = &mut *inner;
@@ -344,8 +350,9 @@ impl Host {
     }
 
     /// Whether the kernel still holds what was asked for: everything is read back and compared with
-    /// what this state directory remembers, or where it remembers nothing, with what the locks' own
-    /// comments tell. Changes nothing.
+    /// what the locks' own comments tell, and where those are gone, with what this state directory
+    /// remembers. Changes nothing on the host. What was set through another state directory, or before
+    /// there was any, is remembered from then on.
     ///
     /// # Errors
     /// Those of [`Host::observe`].
@@ -360,7 +367,12 @@ impl Host {
         let mut inner = self.inner()?;
         let Inner { edge, sysctls, state, .. } = &mut *inner;
         let mut held = state.as_mut().map(State::lock).transpose()?;
-        Ok(evidence(edge, sysctls.as_ref(), self.place.bridge_seed, held.as_mut())?.report())
+        let evidence = evidence(edge, sysctls.as_ref(), self.place.bridge_seed, held.as_mut())?;
+        if let Some(held) = held.as_mut().filter(|_| !evidence.cut_off) {
+            let noted = held.asked_for(&evidence.unremembered());
+            noted.unwrap_or_else(|error| log::warn!("what stands could not be noted: {error}"));
+        }
+        Ok(evidence.report())
     }
 
     /// Mends what [`Host::verify`] finds and what can be mended, the rules in one transaction. Returns
@@ -377,15 +389,26 @@ impl Host {
     /// ```
     pub fn repair(&self) -> Result<Report> {
         let mut inner = self.inner()?;
-        let Inner { edge, sysctls, state, .. } = &mut *inner;
-        let mut held = state.as_mut().map(State::lock).transpose()?;
-        let evidence = evidence(edge, sysctls.as_ref(), self.place.bridge_seed, held.as_mut())?;
-        let report = evidence.report();
-        if !report.repair.is_empty() {
-            carry_out(edge, sysctls.as_ref(), held, &evidence.now, &report.repair, &evidence.learned())
-                .map_err(|failure| failure.error)?;
+        let mut first = None;
+        let mut tries = 4;
+        loop {
+            let Inner { edge, sysctls, state, .. } = &mut *inner;
+            let mut held = state.as_mut().map(State::lock).transpose()?;
+            let evidence = evidence(edge, sysctls.as_ref(), self.place.bridge_seed, held.as_mut())?;
+            let report = evidence.report();
+            let done = match report.repair.is_empty() {
+                true => Ok(()),
+                false => carry_out(edge, sysctls.as_ref(), held, &evidence.now, &report.repair, &evidence.learned()),
+            };
+            let first = first.get_or_insert(report);
+            tries -= 1;
+            match done {
+                Ok(()) => return Ok(std::mem::take(first)),
+                // A guest died between looking and mending: look again.
+                Err(failure) if tries > 0 && failure.error.errno() == Some(libc::ENODEV) => {}
+                Err(failure) => return Err(failure.error),
+            }
         }
-        Ok(report)
     }
 
     /// What is open; without a state directory, opened anew in a forked child.
@@ -521,16 +544,17 @@ fn carry_out(
     }
     let result = Applier::new(edge, sysctls, seen).taking_over(learned.clone()).apply(plan);
     if let Some(held) = &mut held {
+        // Noted before the journal is closed: what is cut off in between is undone, and so is the note.
+        if result.is_ok() {
+            let noted = held.asked_for(plan);
+            noted.unwrap_or_else(|error| log::warn!("what was asked for could not be noted: {error}"));
+        }
         // What failed was put back; unless that failed too, nothing is left to be undone.
         let undone = result.as_ref().is_err_and(|failure| failure.error.kind() != ErrorKind::Undo);
         let cut_off = result.is_err() && !undone;
         // The change itself is not taken back for this: it would be undone as if it had been cut off.
         let finished = if cut_off { Ok(()) } else { held.finish(undone) };
         finished.unwrap_or_else(|error| log::warn!("the journal could not be closed: {error}"));
-        if result.is_ok() {
-            let noted = held.asked_for(plan);
-            noted.unwrap_or_else(|error| log::warn!("what was asked for could not be noted: {error}"));
-        }
     }
     result
 }

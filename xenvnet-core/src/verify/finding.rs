@@ -105,6 +105,10 @@ pub enum Finding {
     NetworkForgotten { network: Network },
     /// Dom0 keeps track of a guest's connections although it should not.
     Tracked { vif: IfName },
+    /// The bridge of a network that runs is gone, or has another name.
+    NoBridge { network: Network },
+    /// What guests reach on dom0 is said of an interface that is not there.
+    NoSuchInterface { interface: IfName, asked: Dom0 },
     /// Somebody else's chain drops forwarded packets unless a rule of its accepts them.
     ForwardDrop { family: String, table: String, chain: String },
     /// A change was cut off in the middle.
@@ -121,7 +125,7 @@ impl Finding {
     /// ```
     /// assert!(xenvnet_core::Finding::KINDS.contains(&"renamed"));
     /// ```
-    pub const KINDS: [&'static str; 24] = [
+    pub const KINDS: &'static [&'static str] = &[
         "table_missing",
         "table_dormant",
         "table_altered",
@@ -142,6 +146,8 @@ impl Finding {
         "not_masqueraded",
         "network_forgotten",
         "tracked",
+        "no_bridge",
+        "no_such_interface",
         "forward_drop",
         "cut_off",
         "pair",
@@ -176,6 +182,8 @@ impl Finding {
             NotMasqueraded { .. } => "not_masqueraded",
             NetworkForgotten { .. } => "network_forgotten",
             Tracked { .. } => "tracked",
+            NoBridge { .. } => "no_bridge",
+            NoSuchInterface { .. } => "no_such_interface",
             ForwardDrop { .. } => "forward_drop",
             CutOff => "cut_off",
             Pair { .. } => "pair",
@@ -192,11 +200,13 @@ impl Finding {
         use Finding::*;
         match self {
             Pair { .. } | NoPortLock { .. } | OldLayout { .. } => Severity::Note,
+            // Perhaps its rules let guests through: they are not read.
+            ForwardDrop { .. } => Severity::Note,
             // What was renamed is held back by its group.
             Renamed { .. } | PortShut { .. } | Leftover { .. } | NotMasqueraded { .. } | NetworkForgotten { .. } => {
                 Severity::Fault
             }
-            Tracked { .. } | ForwardDrop { .. } | CutOff => Severity::Fault,
+            Tracked { .. } | CutOff | NoSuchInterface { .. } => Severity::Fault,
             _ => Severity::Hole,
         }
     }
@@ -210,9 +220,7 @@ impl Finding {
         use Finding::*;
         match self {
             Unguarded { vif } | UnknownPort { port: vif, .. } => {
-                format!(
-                    "xenvnet antispoof set {vif} --mac MAC --ip IP, or take it off its bridge: ip link set {vif} nomaster"
-                )
+                format!("xenvnet antispoof set {vif} --mac MAC --ip IP, or shut it: ip link set {vif} down")
             }
             ForwardDrop { family, table, chain } => match family.as_str() {
                 "ip" | "ip6" if table == "filter" => {
@@ -224,6 +232,10 @@ impl Finding {
                 }
             },
             CutOff => "xenvnet undo".to_owned(),
+            NoBridge { network } => format!("xenvnet network stop '{network}', and start it again"),
+            NoSuchInterface { interface, asked } => {
+                format!("xenvnet dom0 set {interface} open; was it renamed? xenvnet dom0 set NEW '{asked}'")
+            }
             Pair { .. } => "none needed; after a flush of the rules: xenvnet verify --repair".to_owned(),
             NoPortLock { .. } => "none needed; Linux 5.18 has the lock".to_owned(),
             _ => "xenvnet verify --repair".to_owned(),
@@ -239,7 +251,14 @@ impl Finding {
         use Finding::*;
         !matches!(
             self,
-            Unguarded { .. } | UnknownPort { .. } | ForwardDrop { .. } | CutOff | Pair { .. } | NoPortLock { .. }
+            Unguarded { .. }
+                | UnknownPort { .. }
+                | NoBridge { .. }
+                | NoSuchInterface { .. }
+                | ForwardDrop { .. }
+                | CutOff
+                | Pair { .. }
+                | NoPortLock { .. }
         )
     }
 }
@@ -281,6 +300,10 @@ impl fmt::Display for Finding {
             NotMasqueraded { masquerade } => write!(f, "{masquerade} is not masqueraded any more"),
             NetworkForgotten { network } => write!(f, "the record of a network that runs is gone: {network}"),
             Tracked { vif } => write!(f, "dom0 tracks connections of {vif}, which should be untracked"),
+            NoBridge { network } => write!(f, "the bridge {} of a network is gone: {network}", network.bridge_name()),
+            NoSuchInterface { interface, asked } => {
+                write!(f, "dom0 is {asked} to guests on {interface}, and there is no such interface")
+            }
             ForwardDrop { family, table, chain } => write!(
                 f,
                 "chain {chain} of table {family} {table} drops forwarded packets that no rule of its accepts: \

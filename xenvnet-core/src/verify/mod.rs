@@ -8,11 +8,12 @@ pub use finding::{Finding, Report, Severity};
 use crate::asked::Asked;
 use crate::contents::Contents;
 use crate::edge::GUESTS;
-use crate::guard::{Guard, Hold};
+use crate::guard::{COMMENT_MAX, Guard, Hold};
 use crate::ifname::IfName;
 use crate::mac::MacAddr;
 use crate::netlink::nf::{Inspection, raw};
-use crate::snapshot::{LAYOUT, Link, PortState, Snapshot};
+use crate::plan::{Plan, Step};
+use crate::snapshot::{LAYOUT, Link, Pinning, PortState, Snapshot};
 use crate::table::Table;
 use crate::vif::{VIF_GROUP, VifId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,75 +42,129 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    /// What is said to stand: as it was asked for here, else as the kernel's own comments tell it,
-    /// which others may have set.
+    /// What is said to stand: by the kernel's own comments, which whoever set a lock last wrote; and
+    /// where they are gone, or too short for a lock, as it was asked for here.
     fn said(&self) -> Contents {
         let Snapshot { guards, ingress, dom0, untracked, masquerades, networks, .. } = self.now.clone();
-        let mut said = Contents { guards, ingress, dom0, untracked, masquerades, networks };
-        let asked = self.asked.contents.clone();
-        said.guards.extend(asked.guards);
-        said.ingress.extend(asked.ingress);
-        said.dom0.extend(asked.dom0);
-        said.untracked.extend(asked.untracked);
-        said.masquerades.extend(asked.masquerades);
-        said.networks.extend(asked.networks);
+        let mut said = self.asked.contents.clone();
+        let whole = |guard: &Guard| guard.device != 0 && guard.to_string().len() <= COMMENT_MAX;
+        for (said, told) in [(&mut said.guards, guards), (&mut said.ingress, ingress)] {
+            for (name, guard) in told {
+                if whole(&guard) || !said.contains_key(&name) {
+                    said.insert(name, guard);
+                }
+            }
+        }
+        said.dom0.extend(dom0);
+        said.untracked.extend(untracked);
+        said.masquerades.extend(masquerades);
+        // What a network that is gone left behind is not brought back.
+        said.networks.retain(|bridge, _| self.now.link(*bridge).is_some());
+        said.networks.extend(networks);
         said
     }
 
-    /// What is to stand: that, for the interfaces that are there, under the names that they have now.
-    fn wanted(&self) -> Contents {
+    /// Looks at everything, and plans what mends it.
+    pub(crate) fn report(&self) -> Report {
+        let judgement = Judgement::new(self);
+        let mut findings = judgement.fixed_parts();
+        findings.extend(judgement.renamed());
+        findings.extend(judgement.contents());
+        findings.extend(judgement.ports());
+        findings.extend(judgement.others());
+        let repair = repair::plan(&judgement, &findings);
+        Report { findings, repair }
+    }
+
+    /// What stands although it was not asked for here, to be remembered: a lock that was set through
+    /// another state directory, or before there was any.
+    pub(crate) fn unremembered(&self) -> Plan {
         let said = self.said();
+        let mut steps = Vec::new();
+        for link in said.guards.keys().filter_map(|name| self.now.link(*name)) {
+            let known = self.asked.ports.get(&link.name).map(|(bridge, _)| *bridge);
+            if let (None, Some(bridge), Some(state)) = (known, link.master, link.port) {
+                let (port, pinning) = (link.name, Pinning::default());
+                steps.push(Step::Enslave { port, bridge, state, macs: Vec::new(), pinning });
+            }
+        }
+        if said != self.asked.contents {
+            steps.push(Step::Restore { contents: Box::new(said) });
+        }
+        steps.into_iter().collect()
+    }
+
+    /// Addresses that are to be pinned again, from wherever the bridge learned them meanwhile.
+    pub(crate) fn learned(&self) -> BTreeSet<MacAddr> {
+        self.said().guards.into_values().flat_map(|guard| guard.lock.macs().to_vec()).collect()
+    }
+}
+
+/// What is said to stand, and what follows from it for the interfaces that are there.
+struct Judgement<'a> {
+    evidence: &'a Evidence,
+    now: &'a Snapshot,
+    said: Contents,
+    /// What is to stand: what is said, for the interfaces that are there, under the names that they
+    /// have now.
+    wanted: Contents,
+    /// The names that interfaces have now by those under which they were locked.
+    names: BTreeMap<IfName, IfName>,
+    /// The bridges that interfaces were attached to, by the names that they have now.
+    ports: BTreeMap<IfName, (IfName, PortState)>,
+}
+
+impl Judgement<'_> {
+    fn new(evidence: &Evidence) -> Judgement<'_> {
+        let said = evidence.said();
+        let by_index: BTreeMap<u32, &Link> = evidence.now.links.values().map(|link| (link.index, link)).collect();
+        // A number alone is no proof: after a reboot it is another's. Its name is, or that it is among
+        // the guests' interfaces.
+        let link_of = |name: IfName, guard: &Guard| match guard.device {
+            // A lock whose comment was lost is that of the interface that has the name.
+            0 => evidence.now.link(name),
+            device => by_index.get(&device).copied().filter(|link| {
+                let owner = guard.owner.is_some_and(|owner| link.name == owner || link.alias == owner.as_str());
+                link.name == name || owner || link.is_vif()
+            }),
+        };
         let mut wanted = said.clone();
-        let mut renamed = BTreeMap::new();
+        let mut names = BTreeMap::new();
         let mut dead = BTreeSet::new();
         for table in GUESTS {
             let guards = if table == Table::Netdev { &mut wanted.ingress } else { &mut wanted.guards };
             guards.clear();
             for (name, guard) in said.guards_in(table) {
-                let by_name = || self.now.link(*name).filter(|_| guard.device == 0);
-                match self.link_of(guard).or_else(by_name) {
+                match link_of(*name, guard) {
                     Some(link) => {
-                        // A lock whose comment was lost is that of the interface that has the name.
                         let guard = if guard.device == 0 { Guard::of(link, &guard.lock) } else { guard.clone() };
                         guards.insert(link.name, guard);
-                        renamed.insert(*name, link.name);
+                        names.insert(*name, link.name);
                     }
                     None => drop(dead.insert(*name)),
                 }
             }
         }
         // What was said of an interface goes with it, and ends with it.
-        dead.retain(|name| !renamed.contains_key(name) && self.now.link(*name).is_none());
-        let lives = |name: &IfName| !dead.contains(name);
-        let now = |name: IfName| renamed.get(&name).copied().unwrap_or(name);
-        wanted.dom0 = said.dom0.into_iter().filter(|(name, _)| lives(name)).map(|(name, to)| (now(name), to)).collect();
-        let held = |name: &IfName| wanted.guards.contains_key(name);
-        wanted.untracked =
-            said.untracked.into_iter().map(|(name, to)| (now(name), to)).filter(|(name, _)| held(name)).collect();
-        wanted.networks.retain(|bridge, _| self.now.link(*bridge).is_some());
-        wanted
+        dead.retain(|name| !names.contains_key(name) && evidence.now.link(*name).is_none());
+        let now = |name: IfName| names.get(&name).copied().unwrap_or(name);
+        let dom0 = said.dom0.iter().filter(|(name, _)| !dead.contains(*name));
+        wanted.dom0 = dom0.map(|(name, to)| (now(*name), to.clone())).collect();
+        let untracked = said.untracked.iter().map(|(name, to)| (now(*name), to.clone()));
+        wanted.untracked = untracked.filter(|(name, _)| wanted.guards.contains_key(name)).collect();
+        let ports = evidence.asked.ports.iter().map(|(name, port)| (now(*name), *port)).collect();
+        Judgement { evidence, now: &evidence.now, said, wanted, names, ports }
     }
 
-    /// The interface that a lock was made for, whatever its name is by now.
-    fn link_of(&self, guard: &Guard) -> Option<&Link> {
-        self.now.links.values().find(|link| link.index == guard.device)
+    /// Whether an interface was locked under another name: all that stands of it stands there.
+    fn is_renamed(&self, vif: IfName) -> bool {
+        self.names.get(&vif) != Some(&vif) && self.names.values().any(|now| *now == vif)
     }
 
-    /// Looks at everything, and plans what mends it.
-    pub(crate) fn report(&self) -> Report {
-        let wanted = self.wanted();
-        let mut findings = self.fixed_parts(&wanted);
-        findings.extend(self.renamed());
-        findings.extend(self.contents(&wanted));
-        findings.extend(self.ports(&wanted));
-        findings.extend(self.others(&wanted));
-        let repair = repair::plan(self, &findings, wanted);
-        Report { findings, repair }
-    }
-
-    fn fixed_parts(&self, wanted: &Contents) -> Vec<Finding> {
+    fn fixed_parts(&self) -> Vec<Finding> {
+        let wanted = &self.wanted;
         let mut findings = Vec::new();
-        for (table, found) in &self.tables {
+        for (table, found) in &self.evidence.tables {
             let table = *table;
             if !found.is_present() {
                 findings.extend(wanted.needs(table).then_some(Finding::TableMissing { table }));
@@ -129,30 +184,17 @@ impl Evidence {
     }
 
     fn renamed(&self) -> Vec<Finding> {
-        let said = self.said();
-        let mut findings = Vec::new();
-        for (was, guard) in GUESTS.into_iter().flat_map(|table| said.guards_in(table).iter()) {
-            let renamed = self.link_of(guard).filter(|link| link.name != *was);
-            let finding = renamed.map(|link| Finding::Renamed { vif: link.name, was: *was });
-            findings.extend(finding.filter(|finding| !findings.contains(finding)));
-        }
-        findings
-    }
-
-    /// Whether an interface was locked under another name: all that stands of it stands there.
-    fn is_renamed(&self, vif: IfName) -> bool {
-        let said = self.said();
-        let mut all = GUESTS.into_iter().flat_map(|table| said.guards_in(table).iter());
-        all.any(|(was, guard)| *was != vif && self.link_of(guard).is_some_and(|link| link.name == vif))
+        let renamed = self.names.iter().filter(|(was, now)| was != now);
+        renamed.map(|(was, now)| Finding::Renamed { vif: *now, was: *was }).collect()
     }
 
     /// What stands in the tables beside what is to stand there, by interface.
-    fn contents(&self, wanted: &Contents) -> Vec<Finding> {
+    fn contents(&self) -> Vec<Finding> {
         let absent = Inspection::default();
-        let said = self.said();
+        let wanted = &self.wanted;
         let mut findings = Vec::new();
-        for table in Table::ALL {
-            let found = self.tables.get(&table).unwrap_or(&absent);
+        for table in Table::ALL.iter().copied() {
+            let found = self.evidence.tables.get(&table).unwrap_or(&absent);
             let differences = found.differences(table, wanted);
             let mut by_name: BTreeMap<Option<IfName>, (usize, usize)> = BTreeMap::new();
             for (set, element) in &differences.missing {
@@ -169,14 +211,9 @@ impl Evidence {
                     continue;
                 };
                 // What stands under a former name was said already.
-                let moved = GUESTS.into_iter().any(|table| {
-                    said.guards_in(table)
-                        .get(&name)
-                        .and_then(|guard| self.link_of(guard))
-                        .is_some_and(|link| link.name != name)
-                });
+                let moved = self.names.get(&name).is_some_and(|now| *now != name);
                 let present = found.is_present();
-                findings.extend(self.difference(table, name, (missing, surplus), wanted, moved, present));
+                findings.extend(self.difference(table, name, (missing, surplus), moved, present));
             }
             // Addresses whose guest is not told: only where nothing was said of a guest.
             if addresses != (0, 0) && found.is_present() && findings.len() == before {
@@ -192,15 +229,15 @@ impl Evidence {
         table: Table,
         name: IfName,
         (missing, surplus): (usize, usize),
-        wanted: &Contents,
         moved: bool,
         present: bool,
     ) -> Option<Finding> {
+        let wanted = &self.wanted;
         let leftover = || (!moved).then_some(Finding::Leftover { vif: name, table });
         match table {
             Table::Bridge | Table::Netdev => match wanted.guards_in(table).get(&name) {
                 // Renamed: that was said.
-                Some(guard) if self.said().guards_in(table).get(&name) != Some(guard) => None,
+                Some(_) if !self.said.guards_in(table).contains_key(&name) => None,
                 Some(guard) => {
                     let asked = guard.lock.clone();
                     match present && self.now.guards_in(table).contains_key(&name) {
@@ -229,27 +266,20 @@ impl Evidence {
     }
 
     /// Whether an interface is held at ingress, as it should be.
-    fn is_at_ingress(&self, link: &Link, wanted: &Contents) -> bool {
-        wanted.ingress.get(&link.name).is_some_and(|guard| guard.device == link.index)
-    }
-
-    /// The bridge that an interface was attached to, by the name that it had then, and its flags.
-    fn asked_port(&self, link: &Link) -> Option<(IfName, PortState)> {
-        let said = self.said();
-        let names = GUESTS.into_iter().flat_map(|table| said.guards_in(table).iter());
-        let was = names.filter(|(_, guard)| guard.device == link.index).map(|(name, _)| *name);
-        was.chain([link.name]).find_map(|name| self.asked.ports.get(&name).copied())
+    fn is_at_ingress(&self, link: &Link) -> bool {
+        self.wanted.ingress.get(&link.name).is_some_and(|guard| guard.device == link.index)
     }
 
     /// The flags that a port of a bridge is to have under its lock.
-    fn wanted_state(&self, link: &Link, bridge: IfName, port: PortState, wanted: &Contents) -> PortState {
-        let asked = self.asked_port(link).filter(|(asked, _)| *asked == bridge);
+    fn wanted_state(&self, link: &Link, bridge: IfName, port: PortState) -> PortState {
+        let asked = self.ports.get(&link.name).filter(|(asked, _)| *asked == bridge);
         let isolated = asked.map_or(port.isolated, |(_, state)| state.isolated);
         let stp = self.now.link(bridge).and_then(|bridge| bridge.bridge).is_some_and(|bridge| bridge.stp);
-        Hold { guarded: true, isolated, paired: self.is_at_ingress(link, wanted), stp }.state(port)
+        Hold { guarded: true, isolated, paired: self.is_at_ingress(link), stp, guest: true }.state(port)
     }
 
-    fn ports(&self, wanted: &Contents) -> Vec<Finding> {
+    fn ports(&self) -> Vec<Finding> {
+        let wanted = &self.wanted;
         let mut findings = Vec::new();
         let demanding: BTreeSet<IfName> = wanted
             .networks
@@ -261,7 +291,7 @@ impl Evidence {
         for (vif, guard) in &wanted.guards {
             let Some(link) = self.now.link(*vif) else { continue };
             guarded_bridges.extend(link.master);
-            findings.extend(self.port(link, guard, wanted));
+            findings.extend(self.port(link, guard));
         }
         for vif in wanted.ingress.keys() {
             let Some(link) = self.now.link(*vif) else { continue };
@@ -283,7 +313,7 @@ impl Evidence {
             }
             let Some(bridge) = link.master.filter(|bridge| guarded_bridges.contains(bridge)) else { continue };
             let named = |name: &str| name.parse::<VifId>().is_ok();
-            let attached = self.asked.ports.get(&link.name).is_some_and(|(master, _)| *master == bridge);
+            let attached = self.ports.get(&link.name).is_some_and(|(master, _)| *master == bridge);
             let like_a_guest = (named(link.name.as_str()) || named(&link.alias)) && !attached;
             if like_a_guest || demanding.contains(&bridge) {
                 findings.push(Finding::UnknownPort { bridge, port: link.name });
@@ -293,23 +323,23 @@ impl Evidence {
     }
 
     /// What is wrong with the port of one bridged guest.
-    fn port(&self, link: &Link, guard: &Guard, wanted: &Contents) -> Vec<Finding> {
+    fn port(&self, link: &Link, guard: &Guard) -> Vec<Finding> {
         let vif = link.name;
-        let paired = self.is_at_ingress(link, wanted);
+        let paired = self.is_at_ingress(link) && link.port.is_some();
         let mut findings = Vec::new();
         if link.group != VIF_GROUP {
             findings.push(Finding::NotInGroup { vif, group: link.group });
         }
-        let asked = self.asked_port(link).map(|(bridge, _)| bridge).filter(|bridge| self.now.link(*bridge).is_some());
+        let asked = self.ports.get(&vif).map(|(bridge, _)| *bridge).filter(|bridge| self.now.link(*bridge).is_some());
         if let Some(bridge) = asked.filter(|bridge| link.master != Some(*bridge)) {
             findings.push(Finding::Released { vif, bridge, found: link.master });
             return findings;
         }
         let Some((bridge, port)) = link.master.zip(link.port) else {
-            findings.extend((link.up && !paired).then_some(Finding::NotAtIngress { vif }));
+            findings.extend((link.up && !self.is_at_ingress(link)).then_some(Finding::NotAtIngress { vif }));
             return findings;
         };
-        let state = self.wanted_state(link, bridge, port, wanted);
+        let state = self.wanted_state(link, bridge, port);
         if port != state {
             findings.push(Finding::PortFlags { vif, found: port, asked: state });
         }
@@ -317,7 +347,7 @@ impl Evidence {
             let twin = self.now.twin_of(vif).filter(|twin| twin.name.is_emulated());
             findings.extend(twin.map(|twin| Finding::Pair { vif, twin: twin.name }));
         } else {
-            let loose = guard.lock.macs().iter().filter(|mac| !self.pinned.contains(&(link.index, **mac)));
+            let loose = guard.lock.macs().iter().filter(|mac| !self.evidence.pinned.contains(&(link.index, **mac)));
             findings.extend(loose.map(|mac| Finding::NotPinned { vif, mac: *mac }));
             findings.extend(port.locked.is_none().then_some(Finding::NoPortLock { vif }));
         }
@@ -325,10 +355,11 @@ impl Evidence {
         findings
     }
 
-    fn others(&self, wanted: &Contents) -> Vec<Finding> {
+    fn others(&self) -> Vec<Finding> {
+        let wanted = &self.wanted;
         let mut findings = Vec::new();
         let absent = Inspection::default();
-        let found = self.tables.get(&Table::Inet).unwrap_or(&absent);
+        let found = self.evidence.tables.get(&Table::Inet).unwrap_or(&absent);
         if found.layout() != LAYOUT {
             // Another version's rules are told by their comments; where there is no table there is none.
             let missing = wanted.masquerades.difference(&self.now.masquerades);
@@ -343,8 +374,14 @@ impl Evidence {
                 findings.push(Finding::TableAltered { table: Table::Inet, defect });
             }
         }
+        let gone = wanted.networks.iter().filter(|(bridge, _)| self.now.link(**bridge).is_none());
+        findings.extend(gone.map(|(_, record)| Finding::NoBridge { network: record.network.clone() }));
+        let of_nobody = wanted.dom0.iter().filter(|(name, _)| self.now.link(**name).is_none());
+        findings.extend(
+            of_nobody.map(|(name, access)| Finding::NoSuchInterface { interface: *name, asked: access.clone() }),
+        );
         let forwards = !(wanted.networks.is_empty() && wanted.masquerades.is_empty() && wanted.ingress.is_empty());
-        for DroppingChain { family, table, chain } in &self.dropping {
+        for DroppingChain { family, table, chain } in &self.evidence.dropping {
             let matters = if *family == "bridge" { !wanted.guards.is_empty() } else { forwards };
             findings.extend(matters.then(|| Finding::ForwardDrop {
                 family: (*family).to_owned(),
@@ -352,12 +389,7 @@ impl Evidence {
                 chain: chain.clone(),
             }));
         }
-        findings.extend(self.cut_off.then_some(Finding::CutOff));
+        findings.extend(self.evidence.cut_off.then_some(Finding::CutOff));
         findings
-    }
-
-    /// Addresses that are to be pinned again, from wherever the bridge learned them meanwhile.
-    pub(crate) fn learned(&self) -> BTreeSet<MacAddr> {
-        self.said().guards.into_values().flat_map(|guard| guard.lock.macs().to_vec()).collect()
     }
 }

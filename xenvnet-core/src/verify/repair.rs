@@ -1,16 +1,15 @@
 //! What mends what was found: the tables first, all in one transaction, then ports.
 
-use super::{Evidence, Finding};
-use crate::contents::Contents;
+use super::{Finding, Judgement};
 use crate::guard::Guard;
 use crate::ifname::IfName;
 use crate::plan::{LinkSettings, Plan, Step};
 use crate::snapshot::{Pinning, PortState};
 use crate::vif::VIF_GROUP;
 
-pub(super) fn plan(evidence: &Evidence, findings: &[Finding], wanted: Contents) -> Plan {
+pub(super) fn plan(judgement: &Judgement<'_>, findings: &[Finding]) -> Plan {
     let mut steps = Vec::new();
-    let mut wanted = wanted;
+    let mut wanted = judgement.wanted.clone();
     for finding in findings {
         // A lock that stands on the bridge's side only, where there is no bridge any more.
         if let Finding::NotAtIngress { vif } = finding
@@ -40,9 +39,7 @@ pub(super) fn plan(evidence: &Evidence, findings: &[Finding], wanted: Contents) 
             }
             Finding::Released { vif, bridge, found } => {
                 let guard = wanted.guards.get(vif);
-                steps.extend(
-                    guard.map(|guard| evidence.bring_back(*vif, *bridge, *found, guard, &wanted)).unwrap_or_default(),
-                );
+                steps.extend(guard.map(|guard| judgement.bring_back(*vif, *bridge, *found, guard)).unwrap_or_default());
             }
             // The bridge opens a port again that comes up again.
             Finding::PortShut { vif, .. } => steps.extend([Step::Down { link: *vif }, Step::Up { link: *vif }]),
@@ -73,19 +70,12 @@ fn is_of_the_tables(finding: &Finding) -> bool {
     )
 }
 
-impl Evidence {
+impl Judgement<'_> {
     /// Back to the bridge that it was attached to, down while it moves.
-    fn bring_back(
-        &self,
-        vif: IfName,
-        bridge: IfName,
-        found: Option<IfName>,
-        guard: &Guard,
-        wanted: &Contents,
-    ) -> Vec<Step> {
+    fn bring_back(&self, vif: IfName, bridge: IfName, found: Option<IfName>, guard: &Guard) -> Vec<Step> {
         let Some(link) = self.now.link(vif) else { return Vec::new() };
-        let state = self.wanted_state(link, bridge, PortState::default(), wanted);
-        let macs = if self.is_at_ingress(link, wanted) { Vec::new() } else { guard.lock.macs().to_vec() };
+        let state = self.wanted_state(link, bridge, PortState::default());
+        let macs = if self.is_at_ingress(link) { Vec::new() } else { guard.lock.macs().to_vec() };
         let pinning = Pinning::default();
         let release = found.map(|bridge| Step::Release {
             port: vif,

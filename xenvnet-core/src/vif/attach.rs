@@ -168,11 +168,9 @@ impl Bridged<'_> {
         format!("attach {} to {}", self.attachment.vif, self.bridge)
     }
 
-    /// The other port of the guest's card, if it is there.
+    /// The other port of the guest's card, if it is on the bridge.
     fn twin<'s>(&self, now: &'s Snapshot) -> Option<&'s Link> {
-        let names = [self.attachment.final_name(), self.attachment.vif];
-        let of_this_bridge = |twin: &&Link| twin.master == Some(self.bridge) && now.guard_of(twin.name).is_some();
-        names.into_iter().find_map(|name| now.twin_of(name).filter(of_this_bridge))
+        now.twin_of_xen(self.attachment.vif, self.bridge)
     }
 
     fn plan(&self, now: &Snapshot) -> Result<Plan> {
@@ -188,7 +186,8 @@ impl Bridged<'_> {
             )
             .with_advice("give the guest's mac= and ip="));
         }
-        if link.master.is_none() && now.guard_at(Table::Netdev, link.name).is_some() {
+        let held_at = |table: Table| now.guard_at(table, link.name).is_some();
+        if link.master.is_none() && held_at(Table::Netdev) && !held_at(Table::Bridge) {
             return Err(Error::cannot(
                 ErrorKind::Conflict,
                 what(),
@@ -199,8 +198,20 @@ impl Bridged<'_> {
         let name = attachment.final_name();
         let guarded = lock.is_guarded();
         let twin = self.twin(now);
+        if let Some(twin) = twin.filter(|twin| !guarded && now.guard_of(twin.name).is_some()) {
+            return Err(Error::cannot(
+                ErrorKind::Conflict,
+                what(),
+                format!("{}, the other port of the same card, is locked", twin.name),
+            )
+            .with_advice(format!(
+                "give both the same lock, or clear that one: xenvnet antispoof clear {}",
+                twin.name
+            )));
+        }
         let paired = guarded && (attachment.vif.is_emulated() || now.is_paired(link.name) || twin.is_some());
-        let hold = Hold { guarded, isolated, paired, stp: master.bridge.is_some_and(|bridge| bridge.stp) };
+        let stp = master.bridge.is_some_and(|bridge| bridge.stp);
+        let hold = Hold { guarded, isolated, paired, stp, guest: true };
         let enslave = bridge::step_enslave(link, bridge, hold, lock.macs(), now, what)?;
         let settings = attachment.settings(Some(attachment.mtu.unwrap_or(master.mtu))).difference(link);
 
@@ -241,6 +252,8 @@ impl Bridged<'_> {
         let mut before = link.clone();
         let Some(port) = &mut before.port else { return Vec::new() };
         port.isolated = isolated;
+        // It is a guest's from now on, whoever enslaved it.
+        port.group_fwd_mask = hold.state(*port).group_fwd_mask;
         let mut steps = guard::steps_port(name, &before, &attachment.lock, hold.paired, now);
         let set = steps.iter_mut().find_map(|step| match step {
             Step::SetPort { from, .. } => Some(from),
@@ -248,8 +261,8 @@ impl Bridged<'_> {
         });
         match (set, link.port) {
             (Some(from), Some(port)) => *from = port,
-            (None, Some(port)) if port.isolated != isolated => {
-                steps.push(Step::SetPort { port: name, from: port, to: PortState { isolated, ..port } });
+            (None, Some(port)) if hold.state(port) != port => {
+                steps.push(Step::SetPort { port: name, from: port, to: hold.state(port) });
             }
             _ => {}
         }

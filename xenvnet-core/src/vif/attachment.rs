@@ -369,6 +369,13 @@ impl Attachment {
                 }
             }
         }
+        // Names say which of the two ports of a card is which.
+        if self.name.is_some_and(|name| name.is_emulated() != self.vif.is_emulated()) {
+            return refuse(match self.vif.is_emulated() {
+                true => "the tap of an emulated card is to be named NAME-emu".to_owned(),
+                false => format!("the name {} is for the tap of an emulated card", self.final_name()),
+            });
+        }
         match self.name {
             // The name of another guest's interface would be taken from it when that guest starts.
             Some(name) if name != self.vif && name.as_str().parse::<VifId>().is_ok() => {

@@ -25,6 +25,13 @@ pub(crate) struct Element {
     comment: Option<String>,
 }
 
+impl Element {
+    /// What no two elements of a set have in common.
+    pub(crate) fn identity(&self) -> (&[u8], Option<&[u8]>) {
+        (&self.key, self.end.as_deref())
+    }
+}
+
 /// Adds or deletes elements of one set, many in one message.
 fn change(table: Table, what: i32, set: &str, elements: &[Element]) -> Request {
     message(table, what, if what == libc::NFT_MSG_NEWSETELEM { CREATE } else { 0 }, |body| {
@@ -302,8 +309,9 @@ pub(crate) mod untracked {
         let plain = |key: Vec<u8>| Element { key, ..Element::default() };
         let name = Element { comment: Some(untracked.to_string()), ..plain(key_of(vif)) };
         let macs = untracked.macs.iter().map(|mac| (UNTRACKED_MACS, plain(mac.octets().to_vec())));
-        let own = [(UNTRACKED, name), (TRACKED, plain(fact_key(vif, untracked.bridge, &[])))];
-        own.into_iter().chain(macs).collect()
+        // Dom0's own: the bridge's address, and that of its side of every vif.
+        let own = [untracked.bridge, MacAddr::VIF_BACKEND].map(|mac| (TRACKED, plain(fact_key(vif, mac, &[]))));
+        own.into_iter().chain([(UNTRACKED, name)]).chain(macs).collect()
     }
 
     pub(crate) fn change_tracking(vif: IfName, from: Option<&Untracked>, to: Option<&Untracked>) -> Vec<Request> {

@@ -203,25 +203,26 @@ impl Inspection {
     /// Its elements beside those that are to be there.
     pub(crate) fn differences(&self, table: Table, contents: &Contents) -> Differences {
         let expected = raw::expected(table, contents);
-        let none = Vec::new();
-        let found = |set: &str| self.elements.get(set).unwrap_or(&none);
-        let stands = |set: &str, raw: &Raw| found(set).iter().any(|other| raw::says_the_same(set, raw, other));
         let mut differences = Differences::default();
-        let wanted: BTreeMap<&str, Vec<&Raw>> = expected.iter().fold(BTreeMap::new(), |mut sets, (set, raw)| {
-            sets.entry(*set).or_insert_with(Vec::new).push(raw);
-            sets
-        });
+        let mut wanted: BTreeMap<&str, BTreeMap<_, &Raw>> = BTreeMap::new();
         for (set, raw) in &expected {
-            if !stands(set, raw) {
-                differences.missing.push(((*set).to_owned(), raw.clone()));
-            }
+            wanted.entry(set).or_default().insert(raw.identity(), raw);
         }
         for (set, elements) in &self.elements {
-            let wanted = wanted.get(set.as_str()).map(Vec::as_slice).unwrap_or_default();
-            let is_wanted = |raw: &&Raw| wanted.iter().any(|other| raw::says_the_same(set, other, raw));
-            differences
-                .surplus
-                .extend(elements.iter().filter(|raw| !is_wanted(raw)).map(|raw| (set.clone(), raw.clone())));
+            let mut wanted = wanted.remove(set.as_str()).unwrap_or_default();
+            for found in elements {
+                match wanted.remove(&found.identity()) {
+                    Some(raw) if raw::says_the_same(set, raw, found) => {}
+                    other => {
+                        differences.surplus.push((set.clone(), found.clone()));
+                        differences.missing.extend(other.map(|raw| (set.clone(), raw.clone())));
+                    }
+                }
+            }
+            differences.missing.extend(wanted.into_values().map(|raw| (set.clone(), raw.clone())));
+        }
+        for (set, wanted) in wanted {
+            differences.missing.extend(wanted.into_values().map(|raw| (set.to_owned(), raw.clone())));
         }
         differences
     }
@@ -355,7 +356,7 @@ mod tests {
 
     #[test]
     fn every_rule_is_unlike_its_neighbours_in_the_one_form() {
-        for chain in Table::ALL.into_iter().flat_map(|table| ruleset(table).chains) {
+        for chain in Table::ALL.iter().flat_map(|table| ruleset(*table).chains) {
             let rules: Vec<_> = chain.rules.iter().map(|rule| Expression::all(&rule.expressions())).collect();
             for pair in rules.windows(2) {
                 assert_ne!(pair[0], pair[1], "chain {}", chain.name);
