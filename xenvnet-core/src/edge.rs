@@ -295,7 +295,13 @@ impl Reading<'_> {
     /// which more is to be known by then.
     fn nf_by_key(&mut self, needs: &Needs) -> Result<()> {
         let mut questions: Vec<(About, Request)> = Vec::new();
-        let tables = needs.tables();
+        // What comes in by a port of a bridge comes in by the bridge.
+        let is_port = |name: &IfName| self.seen.iter().any(|seen| seen.link.name == *name && seen.master.is_some());
+        let shielded: Vec<IfName> = needs.dom0.iter().copied().filter(|name| !is_port(name)).collect();
+        let mut tables = needs.tables();
+        if shielded.is_empty() && !needs.all_dom0 {
+            tables.remove(&Table::Dom0);
+        }
         questions.extend(tables.iter().copied().map(about_layout));
         for vif in needs.guards.iter().copied() {
             questions.extend(GUESTS.map(|table| (About::Guard(table), nf::guard::get_one(table, vif))));
@@ -308,7 +314,7 @@ impl Reading<'_> {
             questions.push((About::Hook, nf::get_hook(vif)));
         }
         questions.extend(needs.untracked.iter().map(|vif| (About::Untracked, nf::untracked::get_one(*vif))));
-        for name in needs.dom0.iter().copied() {
+        for name in shielded {
             questions.push((About::Dom0, nf::dom0::get_one(name)));
             questions.extend(drops_of(Table::Dom0, name).map(|(_, question)| question));
         }
