@@ -3,7 +3,7 @@
 use crate::matrix::{OWN, lock};
 use crate::proof::{bridge_by_ip, name};
 use xenvnet_core::{Antispoof, Attachment, ErrorKind, Guard, Lock, Outcome};
-use xenvnet_tests::{Dom0, bridge_json, ip, ip_json, nft, program};
+use xenvnet_tests::{Dom0, bridge_json, ether, ip, ip_json, nft, program};
 
 fn is_up(vif: &str) -> bool {
     let flags = &ip_json(&format!("link show dev {vif}"))[0]["flags"];
@@ -187,4 +187,23 @@ fn locks_of_every_length_are_read_back() {
         assert!(dom0.host.verify().unwrap().is_sound());
     }
     assert!(lengths.first() < Some(&245) && lengths.last() > Some(&255), "{lengths:?}");
+}
+
+/// What a bridge learned at a port before it was locked would pass the port's lock.
+#[test]
+fn a_port_that_is_locked_forgets_what_it_learned() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    dom0.host.attach_vif(&Attachment::bridged(guest.name, name("xenbr0"), Lock::Unlocked)).unwrap();
+    guest.wait_for_carrier();
+    let stranger = "02:00:00:00:00:66";
+    let raw = guest.raw();
+    let learned = || program("bridge", &["fdb", "show", "br", "xenbr0"]).contains(&format!("{stranger} dev vif1.0"));
+    crate::proof::wait_for("the stranger's place", || {
+        raw.send(ether(OWN, stranger.parse().unwrap(), 0x0800, &crate::matrix::foreign_packet()).bytes());
+        learned()
+    });
+    dom0.host.set_antispoof(guest.name, lock()).unwrap();
+    assert!(!learned());
 }
