@@ -4,7 +4,7 @@ use crate::matrix::{OWN, lock};
 use crate::proof::{bridge_by_ip, name, prove, prove_again};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
-use xenvnet_core::{Antispoof, Attachment, Dom0 as Access, DropReason, IfName, Lock, MacAddr, Operation};
+use xenvnet_core::{Antispoof, Attachment, Dom0 as Access, DropReason, IfName, Lock, MacAddr, Masquerade, Operation};
 use xenvnet_tests::{Dom0, FakeVif, Ip4, ether, hears, ip, nft_json, sysctl_set, udp};
 
 /// What a guest finds open on an address of dom0's: each service that answers.
@@ -161,6 +161,23 @@ fn routed() {
     assert_eq!(Services::open().seen_by(&guest, "10.98.98.1"), Open::default());
     dom0.host.detach_vif(name("web")).unwrap();
     assert!(dom0.host.snapshot().unwrap().dom0.is_empty());
+}
+
+#[test]
+fn behind_nat() {
+    let Some(dom0) = Dom0::enter() else { return };
+    sysctl_set("ipv4/ip_forward", "1");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    guest.guest.within(|| {
+        ip("addr add 10.98.98.2/32 dev eth0");
+        ip("route add 10.98.98.1 dev eth0");
+        ip("route add default via 10.98.98.1");
+    });
+    let own = Antispoof::new(OWN).ip("10.98.98.2".parse().unwrap());
+    let attachment = Attachment::routed(guest.name, own).gateway("10.98.98.1".parse().unwrap());
+    let masquerade = Operation::MasqueradeSubnet(Masquerade::new("10.98.98.2/32".parse().unwrap()));
+    dom0.host.run_all(&[Operation::AttachVif(attachment), masquerade]).unwrap();
+    let _uplink = prove_access(&dom0, &guest, guest.name, "10.98.98.1");
 }
 
 /// Frames to the groups that are reserved for bridges would come in by the vif itself.

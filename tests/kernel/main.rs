@@ -23,6 +23,7 @@ mod reserved;
 mod routed;
 mod rules;
 mod second_day;
+mod shields;
 mod street;
 mod system_calls;
 mod theft;
