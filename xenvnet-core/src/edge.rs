@@ -44,7 +44,8 @@ impl Edge {
 
     /// Reads what some operations need, and no more: the cost does not grow with the host.
     pub(crate) fn observe(&mut self, what: &str, needs: &Needs) -> Result<Snapshot> {
-        let mut reading = Reading { edge: self, what, snapshot: Snapshot::default(), seen: Vec::new() };
+        let mut reading =
+            Reading { edge: self, what, snapshot: Snapshot::default(), seen: Vec::new(), read: BTreeSet::new() };
         reading.named_links(needs)?;
         reading.nf_by_key(needs)?;
         reading.renamed(needs)?;
@@ -59,7 +60,8 @@ impl Edge {
     /// Reads one of our tables as it is, down to its rules.
     pub(crate) fn inspect(&mut self, table: Table) -> Result<nf::Inspection> {
         let what = format!("look at {table}");
-        let mut reading = Reading { edge: self, what: &what, snapshot: Snapshot::default(), seen: Vec::new() };
+        let mut reading =
+            Reading { edge: self, what: &what, snapshot: Snapshot::default(), seen: Vec::new(), read: BTreeSet::new() };
         let mut found = nf::Inspection::default();
         let Some(answers) = reading.nf_query(&[nf::Inspection::get_table(table)])? else { return Ok(found) };
         let messages = answers.iter().flat_map(|answer| &answer.messages);
@@ -80,7 +82,8 @@ impl Edge {
             evidence.tables.insert(table, self.inspect(table)?);
         }
         let what = "verify the host";
-        let mut reading = Reading { edge: self, what, snapshot: Snapshot::default(), seen: Vec::new() };
+        let mut reading =
+            Reading { edge: self, what, snapshot: Snapshot::default(), seen: Vec::new(), read: BTreeSet::new() };
         let entries = reading.dump(&neighbour::all(), "the bridges' tables")?;
         evidence.pinned = entries.messages.iter().filter_map(|(_, body)| neighbour::parse_pinned(body)).collect();
         let chains = reading.nf_dump(&nf::get_all_chains())?;
@@ -91,8 +94,13 @@ impl Edge {
 
     /// Reads everything.
     pub(crate) fn snapshot(&mut self) -> Result<Snapshot> {
-        let mut reading =
-            Reading { edge: self, what: "read the host's network", snapshot: Snapshot::default(), seen: Vec::new() };
+        let mut reading = Reading {
+            edge: self,
+            what: "read the host's network",
+            snapshot: Snapshot::default(),
+            seen: Vec::new(),
+            read: BTreeSet::new(),
+        };
         reading.all_links()?;
         let needs = Needs { nat: true, all_guards: true, all_dom0: true, ..Needs::default() };
         reading.all_addresses()?;
@@ -110,6 +118,8 @@ struct Reading<'a> {
     what: &'a str,
     snapshot: Snapshot,
     seen: Vec<Seen>,
+    /// Names whose locks were asked for.
+    read: BTreeSet<IfName>,
 }
 
 impl Reading<'_> {
@@ -303,7 +313,9 @@ impl Reading<'_> {
             tables.remove(&Table::Dom0);
         }
         questions.extend(tables.iter().copied().map(about_layout));
-        for vif in needs.guards.iter().copied() {
+        // Each is asked for once: half of a hook twice is not a whole one.
+        let unread: Vec<IfName> = needs.guards.iter().copied().filter(|vif| self.read.insert(*vif)).collect();
+        for vif in unread.iter().copied() {
             questions.extend(GUESTS.map(|table| (About::Guard(table), nf::guard::get_one(table, vif))));
             let fresh = needs.fresh.contains(&vif);
             questions.extend(
@@ -324,7 +336,7 @@ impl Reading<'_> {
         self.nf_answers(questions, needs.facts)?;
         let mut more = Vec::new();
         let mut matter = BTreeSet::new();
-        for vif in needs.guards.iter().copied() {
+        for vif in unread {
             if needs.fresh.contains(&vif) && self.snapshot.guards.contains_key(&vif) {
                 let rest = drops_of(Table::Bridge, vif).filter(|(reason, _)| !is_asked_at_once(*reason, true));
                 more.extend(rest.map(|(_, question)| question));

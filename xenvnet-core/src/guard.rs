@@ -227,7 +227,7 @@ pub(crate) fn steps(link: &Link, lock: &Lock, paired: bool, now: &Snapshot) -> V
     };
     let guards = [Table::Bridge, Table::Netdev].into_iter().flat_map(set);
     let hook = step_hook(vif, guard.is_some() && held_in.contains(&Table::Netdev), now);
-    let port = steps_port(vif, link, lock, paired && guard.is_some(), now);
+    let port = steps_port(vif, link, lock, hold(link, lock, paired && guard.is_some(), now), now);
     // Its packets are known by its addresses.
     let untracked = now.untracked.get(&vif).and_then(|untracked| match lock {
         Lock::Locked(lock) => Some(Untracked::new(untracked.bridge, lock.macs.clone())),
@@ -298,9 +298,8 @@ fn step_group(link: &Link, group: u32) -> Option<Step> {
 /// The bridge port's part of a change of lock, under the name that it has by then. New addresses
 /// are let in before the port is locked and old ones are forgotten after, so that a guest that
 /// keeps its address loses no frame.
-pub(crate) fn steps_port(name: IfName, link: &Link, lock: &Lock, paired: bool, now: &Snapshot) -> Vec<Step> {
+pub(crate) fn steps_port(name: IfName, link: &Link, lock: &Lock, hold: Hold, now: &Snapshot) -> Vec<Step> {
     let Some(port) = link.port else { return Vec::new() };
-    let hold = hold(link, lock, paired, now);
     let to = hold.state(port);
     // A guard that was made for a former interface says nothing of this port. And a port that
     // learns was enslaved by somebody else, or is one of two: nothing is pinned to it.

@@ -232,7 +232,7 @@ impl Bridged<'_> {
             Some(Step::Enslave { macs, pinning, state, .. }) => {
                 plan.extend([Step::Enslave { port: name, bridge, state, macs, pinning }]);
             }
-            _ => plan.extend(self.steps_port(hold, now)),
+            _ => plan.extend(guard::steps_port(name, link, lock, hold, now)),
         }
         if !link.up || pause {
             let group = if guarded { VIF_GROUP } else { 0 };
@@ -242,31 +242,6 @@ impl Bridged<'_> {
             plan = plan.then(self.plan_twin(twin, paired, now));
         }
         Ok(plan)
-    }
-
-    /// What changes on a port that stays where it is.
-    fn steps_port(&self, hold: Hold, now: &Snapshot) -> Vec<Step> {
-        let Bridged { attachment, link, isolated, .. } = *self;
-        let name = attachment.final_name();
-        // As it would be with the isolation that is wanted: one change of flags, not two.
-        let mut before = link.clone();
-        let Some(port) = &mut before.port else { return Vec::new() };
-        port.isolated = isolated;
-        // It is a guest's from now on, whoever enslaved it.
-        port.group_fwd_mask = hold.state(*port).group_fwd_mask;
-        let mut steps = guard::steps_port(name, &before, &attachment.lock, hold.paired, now);
-        let set = steps.iter_mut().find_map(|step| match step {
-            Step::SetPort { from, .. } => Some(from),
-            _ => None,
-        });
-        match (set, link.port) {
-            (Some(from), Some(port)) => *from = port,
-            (None, Some(port)) if hold.state(port) != port => {
-                steps.push(Step::SetPort { port: name, from: port, to: hold.state(port) });
-            }
-            _ => {}
-        }
-        steps
     }
 
     /// The other port of the same card has the same lock. It was pinned as long as it was alone: it
