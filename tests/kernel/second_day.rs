@@ -207,3 +207,46 @@ fn a_port_that_is_locked_forgets_what_it_learned() {
     dom0.host.set_antispoof(guest.name, lock()).unwrap();
     assert!(!learned());
 }
+
+/// Off its bridge the bridge's filter does not see it, and no other table was there before.
+#[test]
+fn a_released_guest_that_somebody_sets_up_is_held_back() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    guest.address("10.98.98.2/24", "");
+    dom0.host.attach_vif(&Attachment::bridged(guest.name, name("xenbr0"), lock())).unwrap();
+    dom0.host.release_vif(guest.name).unwrap();
+    ip("addr add 10.98.98.1/24 dev vif1.0");
+    ip("link set vif1.0 up");
+    guest.wait_for_carrier();
+    let ear = std::net::UdpSocket::bind("10.98.98.1:7").unwrap();
+    ear.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    let mouth = guest.guest.within(|| std::net::UdpSocket::bind("10.98.98.2:0").unwrap());
+    let heard = || {
+        let _ = mouth.send_to(b"hello", "10.98.98.1:7");
+        ear.recv(&mut [0; 8]).is_ok()
+    };
+    assert!(!(0..5).any(|_| heard()));
+    ip("link set vif1.0 group default");
+    assert!((0..20).any(|_| heard()), "and it was its group");
+}
+
+#[test]
+fn what_was_counted_under_a_former_name_is_not_the_next_ones() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    let attachment = Attachment::bridged(guest.name, name("xenbr0"), lock());
+    dom0.host.attach_vif(&attachment).unwrap();
+    guest.wait_for_carrier();
+    let raw = guest.raw();
+    let lie = ether(OWN, "02:00:00:00:00:66".parse().unwrap(), 0x0800, &crate::matrix::foreign_packet());
+    crate::proof::wait_for("a drop", || {
+        raw.send(lie.bytes());
+        !dom0.host.snapshot().unwrap().drops.is_empty()
+    });
+    dom0.host.attach_vif(&attachment.rename(name("web"))).unwrap();
+    let drops = dom0.host.snapshot().unwrap().drops;
+    assert!(drops.iter().all(|drops| drops.vif != guest.name), "{drops:?}");
+}

@@ -430,7 +430,6 @@ impl Snapshot {
 
     /// The same, of a port that is about to be on this bridge.
     pub(crate) fn twin_of_xen(&self, xen_name: IfName, bridge: IfName) -> Option<&Link> {
-        xen_name.as_str().parse::<VifId>().ok()?;
         let twin = xen_name.twin()?;
         self.links.values().find(|link| link.xen_name() == Some(twin) && link.master == Some(bridge))
     }
