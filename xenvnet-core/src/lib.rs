@@ -64,6 +64,7 @@ mod network;
 mod operation;
 mod order;
 mod plan;
+mod rate;
 mod snapshot;
 mod state;
 mod sysctl;
@@ -88,12 +89,13 @@ pub use masquerade::Masquerade;
 pub use network::{Brouter, Network, NetworkRecord};
 pub use operation::Operation;
 pub use plan::{LinkSettings, Outcome, Plan, Step};
+pub use rate::Rate;
 pub use snapshot::{BridgeState, Link, Pinning, PortState, Snapshot, Sysctl};
 pub use table::Table;
 pub use text::{parse_ip, parse_ip_network};
 pub use untracked::Untracked;
 pub use verify::{Finding, Report, Severity};
-pub use vif::{Attachment, Port, Presence, VIF_GROUP, VifId};
+pub use vif::{Attachment, OvsBridge, Port, Presence, VIF_GROUP, VifId, VifScript, VlanSpec, nat_gateway};
 
 /// The seam between the library and the kernel's sockets, for tests of what is built on it.
 #[cfg(feature = "testing")]

@@ -8,7 +8,7 @@ use crate::masquerade::{self, Masquerade};
 use crate::plan::{Plan, Step};
 use crate::snapshot::{Snapshot, Sysctl};
 use crate::table::Table;
-use crate::text::{nearest, quoted};
+use crate::text::{nearest, quoted, words};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -473,11 +473,6 @@ impl FromStr for Network {
         brouter.validate()?;
         Ok(Network::Brouter(brouter))
     }
-}
-
-/// The words of a line with the byte that each begins at.
-fn words(line: &str) -> impl Iterator<Item = (usize, &str)> {
-    line.split_ascii_whitespace().map(move |word| (word.as_ptr() as usize - line.as_ptr() as usize, word))
 }
 
 #[cfg(test)]

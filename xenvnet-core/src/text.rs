@@ -4,6 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use ipnetwork::IpNetwork;
 use serde::de::DeserializeOwned;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 /// Reads an IP address, IPv4 or IPv6.
 ///
@@ -59,11 +60,34 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
+/// The words of a line with the byte that each begins at.
+pub(crate) fn words(line: &str) -> impl Iterator<Item = (usize, &str)> {
+    line.split_ascii_whitespace().map(move |word| (offset_in(line, word), word))
+}
+
+/// Where in a text a part of it begins.
+pub(crate) fn offset_in(text: &str, part: &str) -> usize {
+    part.as_ptr() as usize - text.as_ptr() as usize
+}
+
+/// A number in decimal digits and nothing else, as long as it fits.
+pub(crate) fn decimal<T: FromStr>(digits: &str) -> Option<T> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
 /// The known word that a mistyped one was most likely meant to be.
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let (distance, best) = known.iter().map(|candidate| (distance(word, candidate), *candidate)).min()?;
+    // Whoever types a megabyte did not mean a key of six letters, and need not wait to hear so.
+    let near = known.iter().filter(|candidate| word.len() <= 8 * candidate.len());
+    let (distance, best) = near.map(|candidate| (distance(word, candidate), *candidate)).min()?;
     // A third of the letters wrong is a typo; more is another word.
     (distance * 3 <= best.len().max(3)).then_some(best)
+}
+
+/// "; did you mean ...?", where one is near; one that differs only in case always is.
+pub(crate) fn did_you_mean(word: &str, known: &[&str]) -> String {
+    let same = known.iter().find(|known| known.eq_ignore_ascii_case(word)).copied();
+    same.or_else(|| nearest(word, known)).map(|known| format!("; did you mean \"{known}\"?")).unwrap_or_default()
 }
 
 /// The number of letters to insert, delete or replace (Levenshtein).

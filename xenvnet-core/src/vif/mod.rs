@@ -3,9 +3,15 @@
 mod attach;
 mod attachment;
 mod detach;
+mod nat_address;
+mod script;
+mod vlan;
 
 pub use attachment::{Attachment, Port, Presence};
 pub(crate) use detach::plan_detach;
+pub use nat_address::nat_gateway;
+pub use script::VifScript;
+pub use vlan::{OvsBridge, VlanSpec};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
