@@ -240,6 +240,19 @@ impl Error {
         self
     }
 
+    /// Tells the place in a file, instead of that in a text which was taken out of it.
+    pub(crate) fn in_file(mut self, offset: usize, line: usize) -> Error {
+        let place = format!(" at byte {offset}, line {line}");
+        let inner = self.0.offset.map(|inner| format!(" at byte {inner}"));
+        // A reader names its byte once, near the end; what it quotes may name others.
+        let told = inner.and_then(|inner| self.0.reason.rfind(&inner).map(|at| at..at + inner.len()));
+        match told.filter(|told| !self.0.reason[told.end..].starts_with(|c: char| c.is_ascii_digit())) {
+            Some(told) => self.0.reason.replace_range(told, &place),
+            None => self.0.reason.push_str(&place),
+        }
+        self.at(offset)
+    }
+
     /// Says what was being done, where a value or a lower layer could not know.
     pub(crate) fn doing(mut self, what: impl Into<String>) -> Error {
         if self.0.what.is_empty() {

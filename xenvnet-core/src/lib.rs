@@ -55,6 +55,7 @@ mod guard;
 mod host;
 mod ifname;
 mod journal;
+mod line;
 mod mac;
 mod masquerade;
 mod namespace;
@@ -65,14 +66,17 @@ mod operation;
 mod order;
 mod plan;
 mod rate;
+mod reader;
 mod snapshot;
 mod state;
+mod sxp;
 mod sysctl;
 mod table;
 mod text;
 mod untracked;
 mod verify;
 mod vif;
+mod xend_config;
 
 pub use antispoof::{Antispoof, Lock};
 pub use bridge::Bridge;
@@ -84,6 +88,7 @@ pub use guard::Guard;
 pub use host::{Host, HostOptions};
 pub use ifname::IfName;
 pub use ipnetwork;
+pub use line::Line;
 pub use mac::{MacAddr, MacPrefix};
 pub use masquerade::Masquerade;
 pub use network::{Brouter, Network, NetworkRecord};
@@ -96,6 +101,7 @@ pub use text::{parse_ip, parse_ip_network};
 pub use untracked::Untracked;
 pub use verify::{Finding, Report, Severity};
 pub use vif::{Attachment, OvsBridge, Port, Presence, VIF_GROUP, VifId, VifScript, VlanSpec, nat_gateway};
+pub use xend_config::XendConfig;
 
 /// The seam between the library and the kernel's sockets, for tests of what is built on it.
 #[cfg(feature = "testing")]
