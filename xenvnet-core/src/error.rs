@@ -241,8 +241,18 @@ impl Error {
     }
 
     /// Tells the place in a file, instead of that in a text which was taken out of it.
-    pub(crate) fn in_file(mut self, offset: usize, line: usize) -> Error {
-        let place = format!(" at byte {offset}, line {line}");
+    pub(crate) fn in_file(self, offset: usize, line: usize) -> Error {
+        self.placed(offset, format!(" at byte {offset}, line {line}"))
+    }
+
+    /// Tells the place in a text of this kind, of which it was a part that begins here.
+    pub(crate) fn within(mut self, noun: &str, start: usize) -> Error {
+        self.0.reason.insert_str(0, &format!("{noun}: "));
+        let offset = start + self.0.offset.unwrap_or(0);
+        self.placed(offset, format!(" at byte {offset}"))
+    }
+
+    fn placed(mut self, offset: usize, place: String) -> Error {
         let inner = self.0.offset.map(|inner| format!(" at byte {inner}"));
         // A reader names its byte once, near the end; what it quotes may name others.
         let told = inner.and_then(|inner| self.0.reason.rfind(&inner).map(|at| at..at + inner.len()));

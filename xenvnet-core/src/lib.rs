@@ -52,6 +52,7 @@ mod drops;
 mod edge;
 mod error;
 mod guard;
+mod guest_file;
 mod host;
 mod ifname;
 mod journal;
@@ -85,6 +86,7 @@ pub use dom0::{Dom0, Service};
 pub use drops::{DropReason, Drops};
 pub use error::{Error, ErrorKind, Result};
 pub use guard::Guard;
+pub use guest_file::GuestFile;
 pub use host::{Host, HostOptions};
 pub use ifname::IfName;
 pub use ipnetwork;
@@ -100,7 +102,10 @@ pub use table::Table;
 pub use text::{parse_ip, parse_ip_network};
 pub use untracked::Untracked;
 pub use verify::{Finding, Report, Severity};
-pub use vif::{Attachment, OvsBridge, Port, Presence, VIF_GROUP, VifId, VifScript, VlanSpec, nat_gateway};
+pub use vif::{
+    Attachment, Card, OvsBridge, Port, Presence, Strictness, VIF_GROUP, VifDefaults, VifId, VifScript, VifSpec,
+    VlanSpec, nat_gateway,
+};
 pub use xend_config::XendConfig;
 
 /// The seam between the library and the kernel's sockets, for tests of what is built on it.

@@ -27,6 +27,15 @@ impl<'a> Reader<'a> {
         Some(c)
     }
 
+    /// Goes past this one if it is the next.
+    pub(crate) fn eat(&mut self, c: char) -> bool {
+        let there = self.peek() == Some(c);
+        if there {
+            self.next();
+        }
+        there
+    }
+
     /// The letters from here on that are as wanted, gone past.
     pub(crate) fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
         let from = self.at;

@@ -5,12 +5,14 @@ mod attachment;
 mod detach;
 mod nat_address;
 mod script;
+mod spec;
 mod vlan;
 
 pub use attachment::{Attachment, Port, Presence};
 pub(crate) use detach::plan_detach;
 pub use nat_address::nat_gateway;
 pub use script::VifScript;
+pub use spec::{Card, Strictness, VifDefaults, VifSpec};
 pub use vlan::{OvsBridge, VlanSpec};
 
 use crate::error::{Error, ErrorKind, Result};
