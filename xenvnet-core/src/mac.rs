@@ -125,11 +125,9 @@ impl MacAddr {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn random_xen() -> Result<MacAddr> {
-        let mut tail = [0; 3];
-        getrandom::fill(&mut tail)
-            .map_err(|e| Error::cannot(ErrorKind::Unsupported, "draw a random MAC address", e.to_string()))?;
         let [a, b, c] = Self::XEN_OUI;
-        Ok(MacAddr([a, b, c, tail[0], tail[1], tail[2]]))
+        let [d, e, f] = random_octets()?;
+        Ok(MacAddr([a, b, c, d, e, f]))
     }
 
     /// The IPv6 link-local address that a station of this MAC gives itself by default
@@ -152,6 +150,13 @@ impl MacAddr {
         let [a, b, c, d] = (!crc32_over(seed.0, name.as_bytes())).to_be_bytes();
         MacAddr([0x2e, 0x62, a, b, c, d])
     }
+}
+
+pub(crate) fn random_octets<const N: usize>() -> Result<[u8; N]> {
+    let mut octets = [0; N];
+    getrandom::fill(&mut octets)
+        .map_err(|e| Error::cannot(ErrorKind::Unsupported, "draw a random MAC address", e.to_string()))?;
+    Ok(octets)
 }
 
 /// What makes the addresses of one host's bridges differ from those of another's: a checksum of

@@ -12,6 +12,7 @@ pub use attachment::{Attachment, Port, Presence};
 pub(crate) use detach::plan_detach;
 pub use nat_address::nat_gateway;
 pub use script::VifScript;
+pub(crate) use spec::mac_of;
 pub use spec::{Card, Strictness, VifDefaults, VifSpec};
 pub use vlan::{OvsBridge, VlanSpec};
 

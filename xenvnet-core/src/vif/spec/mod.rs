@@ -5,6 +5,7 @@ mod keys;
 mod read;
 
 pub use attach::VifDefaults;
+pub(crate) use read::mac_of;
 
 use super::{OvsBridge, VlanSpec};
 use crate::ifname::IfName;

@@ -242,6 +242,18 @@ fn mac(value: &str) -> Result<MacAddr> {
     Ok(mac)
 }
 
+/// The MAC address that a string gives a vif, whatever else is in it, with its byte.
+pub(crate) fn mac_of(text: &str) -> Result<Option<(MacAddr, usize)>> {
+    let mut pairs = text.split(',').filter_map(|piece| piece.split_once('='));
+    let Some((key, value)) = pairs.rfind(|(key, _)| key.trim() == "mac") else { return Ok(None) };
+    let value = unquoted(text, value.trim(), offset_in(text, key.trim()))?;
+    let at = offset_in(text, value);
+    match value.is_empty() {
+        true => Ok(None),
+        false => mac(value).map(|mac| Some((mac, at))).map_err(|error| error.within(NOUN, at)),
+    }
+}
+
 fn address(word: &str) -> Result<IpNetwork> {
     let net = parse_ip_network(word)?;
     // Any card will do: what is asked is whether a guest can have the address.
