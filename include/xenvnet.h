@@ -97,6 +97,8 @@
 #define XENVNET_HAVE_CLEAR_ANTISPOOF 1
 #define XENVNET_HAVE_MASQUERADE_SUBNET 1
 #define XENVNET_HAVE_UNMASQUERADE_SUBNET 1
+#define XENVNET_HAVE_FORWARD_PORT 1
+#define XENVNET_HAVE_UNFORWARD_PORT 1
 #define XENVNET_HAVE_ATTACH_VIF 1
 #define XENVNET_HAVE_DETACH_VIF 1
 #define XENVNET_HAVE_SET_DOM0 1
@@ -104,7 +106,9 @@
 #define XENVNET_HAVE_STOP_NETWORK 1
 
 /* And beyond the verbs: many vifs in one call, vifs that dom0 routes to or does not track, plans and
- * their JSON, putting back, finding what others changed and mending it, snapshots. */
+ * their JSON, putting back, finding what others changed and mending it, snapshots, changes that want
+ * to be confirmed, waiting for a carrier, MAC addresses that are not taken and how soon two are the
+ * same. */
 #define XENVNET_HAVE_ATTACH_VIFS 1
 #define XENVNET_HAVE_ATTACHMENT_ROUTED 1
 #define XENVNET_HAVE_ATTACHMENT_UNTRACKED 1
@@ -113,6 +117,10 @@
 #define XENVNET_HAVE_VERIFY 1
 #define XENVNET_HAVE_REPAIR 1
 #define XENVNET_HAVE_SNAPSHOT_JSON 1
+#define XENVNET_HAVE_CONFIRM 1
+#define XENVNET_HAVE_WAIT_FOR_CARRIER 1
+#define XENVNET_HAVE_MAC_RANDOM_AVOIDING 1
+#define XENVNET_HAVE_MAC_COLLISION_ODDS 1
 
 
 // It worked. Every other code is a failure.
@@ -191,6 +199,15 @@
 // Everything.
 #define XENVNET_LOG_TRACE 5
 
+// Nothing wants to be confirmed.
+#define XENVNET_UNCONFIRMED_NOTHING 0
+
+// Something may yet be confirmed.
+#define XENVNET_UNCONFIRMED_WAITING 1
+
+// Nobody confirmed something in time: it was put back.
+#define XENVNET_UNCONFIRMED_PUT_BACK 2
+
 // Nothing was found.
 #define XENVNET_SEVERITY_NONE 0
 
@@ -236,6 +253,11 @@ typedef struct xenvnet_plan xenvnet_plan;
 // All that xenvnet_verify() found, and the plan that mends what can be mended. Threads: never
 // changes, so any number may read it at once.
 typedef struct xenvnet_report xenvnet_report;
+
+// On the watch over provisional changes of a host, until it is freed: puts those back that nobody
+// confirmed in time, or whose maker died in the middle. It belongs into a process of its own.
+// Threads: any number may use it at once, and their calls wait for each other.
+typedef struct xenvnet_sentinel xenvnet_sentinel;
 
 // A function of the program's that takes one line. `level` is one of XENVNET_LOG_x, `target` names
 // the part of the library that speaks; both texts are borrowed until it returns. `data` is what
@@ -315,7 +337,8 @@ void xenvnet_free(xenvnet *host);
 // frames, routes, masquerading, networks; a JSON object. Its keys:
 //
 //     links, addresses, routes   interfaces, and what leads to them
-//     tables                     our nf_tables tables: bridge, netdev, inet, dom0, untracked
+//     tables                     our nf_tables tables: bridge, netdev, inet, dom0, untracked,
+//                                forwards
 //     guards, ingress            locks by interface: in table bridge; and in table netdev, where
 //                                frames come in. A routed vif is in the second, a port whose
 //                                guest has an emulated card too is in both
@@ -326,12 +349,25 @@ void xenvnet_free(xenvnet *host);
 //                                tables may be counted in each: add them up. The reasons: mac,
 //                                arp, ip4, ip6, dhcp, nd, ethertype, unguarded (not locked
 //                                under its name of now), dom0 (to dom0, and not let in)
-//     masquerades, networks, sysctls
+//     masquerades, forwards      what leaves with dom0's address, and ports of dom0 that lead to
+//                                guests
+//     networks                   those that run, by bridge or port ("xenbr0") or, of one without
+//                                either, by kind and uplink ("route:eth0", "nat:eth0"); with
+//                                each, the settings that it changed as they were before
+//     sysctls
 //
 // A key of a feature that is not used may be missing.
 //
 // `json`: owned, xenvnet_string_free().
 int xenvnet_snapshot_json(const xenvnet *host, char **json, xenvnet_error **error);
+
+// Waits until an interface has its carrier, at most this long; `has_carrier` is false where it has
+// none by then. Other calls do not wait for this one.
+int xenvnet_wait_for_carrier(const xenvnet *host,
+                             const char *interface,
+                             uint64_t milliseconds,
+                             bool *has_carrier,
+                             xenvnet_error **error);
 
 // Says what operations would change, one after the other; changes nothing. The plan is empty when
 // all is so already. `operations_json` is one operation or an array of them, each an object with
@@ -424,7 +460,8 @@ int xenvnet_clear_antispoof(const xenvnet *host,
                             xenvnet_error **error);
 
 // A subnet ("10.98.98.0/24") speaks to the outside with dom0's address: where its packets leave by
-// `uplink`, or, with NULL, by any interface.
+// `uplink`, or, with NULL, by any interface. What stays within the subnet is left alone; as an
+// operation in JSON it may have "everywhere": true.
 int xenvnet_masquerade_subnet(const xenvnet *host,
                               const char *subnet,
                               const char *uplink,
@@ -438,6 +475,25 @@ int xenvnet_unmasquerade_subnet(const xenvnet *host,
                                 const char *uplink,
                                 bool *changed,
                                 xenvnet_error **error);
+
+// A port of dom0 ("tcp:8080", "udp:53") leads to the address and port of a guest
+// ("10.98.98.2:80", "[2001:db8::2]:80"), for whoever connects to it on any address that dom0 has:
+// from outside, from dom0, and from other guests. `behind` is the interface that the guest is
+// behind, NULL to find it by dom0's addresses. Whether dom0 forwards at all is a matter of the
+// network. Fails with XENVNET_ERROR_CONFLICT where the port leads to another guest.
+int xenvnet_forward_port(const xenvnet *host,
+                         const char *port,
+                         const char *guest,
+                         const char *behind,
+                         bool *changed,
+                         xenvnet_error **error);
+
+// A port of dom0 ("tcp:8080") leads to no guest, by IPv4 or IPv6. Connections that are open stay
+// so.
+int xenvnet_unforward_port(const xenvnet *host,
+                           const char *port,
+                           bool *changed,
+                           xenvnet_error **error);
 
 // A vif is named, sized, locked, a port or routed, and up, in the order that never leaves it up
 // without its lock.
@@ -468,21 +524,79 @@ int xenvnet_set_dom0(const xenvnet *host,
                      bool *changed,
                      xenvnet_error **error);
 
-// A network runs. `line` is what xend-config.sxp has between the quotes of network-script:
-// "network-virtual bridgeip=10.98.98.1/24 brnet=10.98.98.0/24"; beyond that dom0=ACCESS, as in
-// xenvnet_set_dom0(). Fails with XENVNET_ERROR_UNSUPPORTED where forwarding cannot be read.
+// A network runs. `line` is what xend-config.sxp has between the quotes of network-script; words in
+// brackets may be left out:
+//
+//     network-bridge [bridge=NAME] [netdev=UPLINK]
+//         a bridge takes over an uplink with all that dom0 has on it: addresses, routes,
+//         neighbours. Without a name it gets the uplink's, and the card is called p<name>.
+//         netdev=dummy0: a bridge between guests and dom0 alone.
+//     bridge-shadow UPLINK...
+//         the same for each of some cards: the bridge gets the card's name, the card s<name>.
+//     network-bridge-additional [bridge=NAME] [netdev=PORT]
+//         one more port for a bridge that is there.
+//     network-virtual [bridge=NAME] [bridgeip=IP/N] [brnet=NET] [uplink=UPLINK] [dom0=ACCESS]
+//         a bridge with no card; dom0 routes its guests and lends them its address. ACCESS as in
+//         xenvnet_set_dom0().
+//     network-route [netdev=UPLINK] [ipv6=yes|no]
+//         dom0 routes, and answers on the uplink for its guests (proxy ARP and NDP).
+//     network-nat [netdev=UPLINK] [subnet=NET,...]
+//         dom0 routes, and lends its guests its address; 10.0.0.0/8 unless told.
+//     network-dummy
+//         nothing, and so is any line with bridge=null.
+//
+// UPLINK is that of the default route unless told. Where there is a bridge, vifnum=N stands for
+// its number: xenbrN. antispoof=yes, but for bridge-shadow and network-bridge-additional, refuses
+// vifs without a lock. Fails with XENVNET_ERROR_CONFLICT where another network runs in its place,
+// with XENVNET_ERROR_UNSUPPORTED where a setting that it needs cannot be read.
 int xenvnet_start_network(const xenvnet *host,
                           const char *line,
                           bool *changed,
                           xenvnet_error **error);
 
-// A network does not run. With the last of its address family the host's forwarding goes back to
-// what it was; the kernel sets that of every interface with it. `line` as in
-// xenvnet_start_network().
+// A network does not run: an uplink has again what a bridge took over from it. With the last
+// network of an address family the host's forwarding goes back to what it was; the kernel sets that
+// of every interface with it. `line` as in xenvnet_start_network().
 int xenvnet_stop_network(const xenvnet *host,
                          const char *line,
                          bool *changed,
                          xenvnet_error **error);
+
+// Carries operations out like xenvnet_run_json(), to be put back unless xenvnet_confirm() is called
+// within this time, by whatever process: for hosts that are far away. What puts them back is a
+// sentinel in another process, also when this one dies in the middle. Fails with
+// XENVNET_ERROR_STATE, and does nothing, where none is on the watch.
+int xenvnet_run_json_provisionally(const xenvnet *host,
+                                   const char *operations_json,
+                                   uint64_t milliseconds,
+                                   bool *changed,
+                                   xenvnet_error **error);
+
+// What was done provisionally stays. Nothing is changed where nothing was, or where it was put back
+// already: see `changed`.
+int xenvnet_confirm(const xenvnet *host, bool *changed, xenvnet_error **error);
+
+// Goes on the watch. Fails with XENVNET_ERROR_BUSY where another sentinel is, with
+// XENVNET_ERROR_STATE where the host has no state directory.
+//
+// `sentinel`: owned, xenvnet_sentinel_free().
+int xenvnet_sentinel_new(const xenvnet *host, xenvnet_sentinel **sentinel, xenvnet_error **error);
+
+// Looks, and puts back what is due. Waits for whoever is at work. `seen` is one of
+// XENVNET_UNCONFIRMED_x; with XENVNET_UNCONFIRMED_WAITING, `milliseconds_left` is how long that may
+// last; with XENVNET_UNCONFIRMED_PUT_BACK, `put_back` is the plan that was carried out. Else these
+// two are 0 and NULL; each may be NULL where nobody asks. Fails with XENVNET_ERROR_UNDO when not
+// everything could be put back; it is tried again at the next look.
+//
+// `put_back`: owned, xenvnet_plan_free().
+int xenvnet_sentinel_look(const xenvnet_sentinel *sentinel,
+                          int *seen,
+                          uint64_t *milliseconds_left,
+                          xenvnet_plan **put_back,
+                          xenvnet_error **error);
+
+// Goes off the watch: what was not confirmed by then waits for the next sentinel. NULL is allowed.
+void xenvnet_sentinel_free(xenvnet_sentinel *sentinel);
 
 // A bridge of this name with nothing else asked for: no spanning tree, the kernel's MTU, and,
 // where it is new, a MAC address that is always the same for the same name on the same host.
@@ -679,8 +793,8 @@ const char *xenvnet_severity_name(int severity);
 //     not_locked, lock_differs, unguarded, leftover, renamed     locks
 //     not_in_group, port_flags, not_pinned, released, port_shut, not_at_ingress, unknown_port,
 //     pair, no_port_lock                                         interfaces and ports
-//     dom0_differs, tracked, not_masqueraded, network_forgotten, no_bridge, no_such_interface,
-//     forward_drop                                               packets and networks
+//     dom0_differs, tracked, not_masqueraded, not_forwarded, network_forgotten, no_bridge,
+//     no_such_interface, forward_drop                            packets and networks
 //     cut_off                                                    a change that did not end
 //
 // Returns: borrowed until the report is freed; NULL for NULL.
@@ -714,6 +828,31 @@ int xenvnet_mac_from_ip(const char *ip, const char *prefix, char **mac, xenvnet_
 //
 // `mac`: owned, xenvnet_string_free().
 int xenvnet_mac_random_xen(char **mac, xenvnet_error **error);
+
+// The same, and none of those that are taken: `taken` is an array of `count` texts, none of them
+// NULL; it may be NULL when `count` is 0. Fails with XENVNET_ERROR_CONFLICT when all 16,777,216
+// are.
+//
+// `mac`: owned, xenvnet_string_free().
+int xenvnet_mac_random_xen_avoiding(const char *const *taken,
+                                    size_t count,
+                                    char **mac,
+                                    xenvnet_error **error);
+
+// Draws a locally administered MAC address at random that is none of those that are taken, over 46
+// bits: the better choice where no prefix is asked for. `taken` as in
+// xenvnet_mac_random_xen_avoiding().
+//
+// `mac`: owned, xenvnet_string_free().
+int xenvnet_mac_random_local_avoiding(const char *const *taken,
+                                      size_t count,
+                                      char **mac,
+                                      xenvnet_error **error);
+
+// The chance, 0 to 1, that among `count` addresses, drawn at random over this many bits, two are
+// the same. xenvnet_mac_random_xen() draws 24 bits, libxl and xend 23,
+// xenvnet_mac_random_local_avoiding() 46.
+double xenvnet_mac_collision_odds(uint64_t count, uint32_t bits);
 
 #ifdef __cplusplus
 }  // extern "C"

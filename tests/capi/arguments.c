@@ -11,8 +11,11 @@ static void nulls(void)
     xenvnet_attachment *attachment = NULL;
     xenvnet_plan *plan = NULL;
     xenvnet_report *report = NULL;
+    xenvnet_sentinel *sentinel = NULL;
+    const char *none = NULL;
     char *text = NULL;
     bool changed = true;
+    int seen = -1;
 
     xenvnet_free(NULL);
     xenvnet_error_free(NULL);
@@ -22,6 +25,7 @@ static void nulls(void)
     xenvnet_attachment_free(NULL);
     xenvnet_plan_free(NULL);
     xenvnet_report_free(NULL);
+    xenvnet_sentinel_free(NULL);
     CHECK(xenvnet_plan_length(NULL) == 0);
     /* What could not be looked at is not sound. */
     CHECK(!xenvnet_report_is_sound(NULL) && xenvnet_report_worst(NULL) == XENVNET_SEVERITY_NONE);
@@ -36,6 +40,10 @@ static void nulls(void)
     IS_NULL("ip", xenvnet_mac_from_ip(NULL, NULL, &text, &error));
     IS_NULL("mac", xenvnet_mac_from_ip("10.0.0.1", NULL, NULL, &error));
     IS_NULL("mac", xenvnet_mac_random_xen(NULL, &error));
+    IS_NULL("mac", xenvnet_mac_random_xen_avoiding(NULL, 0, NULL, &error));
+    IS_NULL("taken", xenvnet_mac_random_xen_avoiding(NULL, 1, &text, &error));
+    IS_NULL("mac", xenvnet_mac_random_local_avoiding(NULL, 0, NULL, &error));
+    IS_NULL("taken[0]", xenvnet_mac_random_local_avoiding(&none, 1, &text, &error));
 
     IS_NULL("name", xenvnet_bridge_new(NULL, &bridge, &error));
     IS_NULL("bridge", xenvnet_bridge_new("xenbr0", NULL, &error));
@@ -108,6 +116,14 @@ static void nulls(void)
     IS_NULL("host", xenvnet_clear_antispoof(NULL, "vif1.0", &changed, &error));
     IS_NULL("host", xenvnet_masquerade_subnet(NULL, "10.0.0.0/24", NULL, &changed, &error));
     IS_NULL("host", xenvnet_unmasquerade_subnet(NULL, "10.0.0.0/24", NULL, &changed, &error));
+    IS_NULL("host", xenvnet_forward_port(NULL, "tcp:8080", "10.0.0.2:80", NULL, &changed, &error));
+    IS_NULL("host", xenvnet_unforward_port(NULL, "tcp:8080", &changed, &error));
+    IS_NULL("host", xenvnet_run_json_provisionally(NULL, "[]", 0, &changed, &error));
+    IS_NULL("host", xenvnet_confirm(NULL, &changed, &error));
+    IS_NULL("host", xenvnet_wait_for_carrier(NULL, "xenbr0", 0, &changed, &error));
+    IS_NULL("host", xenvnet_sentinel_new(NULL, &sentinel, &error));
+    IS_NULL("sentinel", xenvnet_sentinel_new(NULL, NULL, &error));
+    IS_NULL("sentinel", xenvnet_sentinel_look(NULL, &seen, NULL, NULL, &error));
     IS_NULL("host", xenvnet_attach_vif(NULL, attachment, &changed, &error));
     IS_NULL("host", xenvnet_attach_vifs(NULL, NULL, 0, &changed, &error));
     IS_NULL("host", xenvnet_detach_vif(NULL, "vif1.0", &changed, &error));
@@ -120,7 +136,7 @@ static void nulls(void)
     IS_NULL("host", xenvnet_start_network(NULL, "network-virtual", &changed, &error));
     IS_NULL("host", xenvnet_stop_network(NULL, "network-virtual", &changed, &error));
     CHECK(changed);
-    CHECK(text == NULL && report == NULL);
+    CHECK(text == NULL && report == NULL && sentinel == NULL && seen == -1);
 
     xenvnet_plan_free(plan);
     xenvnet_attachment_free(attachment);

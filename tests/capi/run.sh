@@ -142,7 +142,7 @@ for cc in ${CC:-cc gcc clang}; do
     seen="${seen:-} $real"
     compilers=$((compilers + 1))
 
-    for program in values arguments network guests; do
+    for program in values arguments network guests modes; do
         # shellcheck disable=SC2086 # a list of options
         check "$cc compiles $program.c" "$cc" $c99 -I"$root/include" "$here/$program.c" -o "$work/$program-$compilers" \
             -L"$work/lib" -lxenvnet -pthread
@@ -156,7 +156,7 @@ for cc in ${CC:-cc gcc clang}; do
     count "values.c by $cc" "$work/values-$compilers" "$root/tests/data/mac-from-ip.txt"
     count "arguments.c by $cc" "$work/arguments-$compilers"
     if [ -n "$namespaces" ]; then
-        for program in network guests; do
+        for program in network guests modes; do
             mkdir "$work/state-$program-$compilers"
             count "$program.c by $cc" apart "$work/$program-$compilers" "$work/state-$program-$compilers"
         done
@@ -199,7 +199,7 @@ if command -v valgrind >/dev/null; then
     # shellcheck disable=SC2086
     count "arguments.c under valgrind" $grind "$work/arguments-1"
     if [ -n "$namespaces" ]; then
-        for program in network guests; do
+        for program in network guests modes; do
             mkdir "$work/state-$program-grind"
             # shellcheck disable=SC2086
             count "$program.c under valgrind" apart $grind "$work/$program-1" "$work/state-$program-grind"
@@ -213,7 +213,7 @@ if [ -z "$namespaces" ]; then
     if [ -n "${XENVNET_REQUIRE_KERNEL:-}" ]; then
         check "a network namespace can be had" apart true
     else
-        echo "skipped network.c and guests.c: no network namespace can be had here"
+        echo "skipped network.c, guests.c and modes.c: no network namespace can be had here"
     fi
 fi
 

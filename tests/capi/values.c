@@ -69,6 +69,23 @@ static void macs(void)
     WORKS(xenvnet_mac_random_xen(&mac, &error));
     CHECK(mac && strlen(mac) == 17 && !strncmp(mac, "00:16:3e:", 9));
 
+    {
+        const char *taken[] = { mac, "00:16:3e:00:00:01" };
+        char *other = NULL;
+
+        WORKS(xenvnet_mac_random_xen_avoiding(taken, 2, &other, &error));
+        CHECK(other && !strncmp(other, "00:16:3e:", 9) && strcmp(other, mac) && strcmp(other, taken[1]));
+        xenvnet_string_free(other);
+        other = NULL;
+        WORKS(xenvnet_mac_random_local_avoiding(NULL, 0, &other, &error));
+        CHECK(other && strlen(other) == 17 && strchr("26ae", other[1]));
+        xenvnet_string_free(other);
+        taken[1] = "00:16";
+        FAILS(XENVNET_ERROR_PARSE, "MAC address", xenvnet_mac_random_xen_avoiding(taken, 2, &other, &error));
+    }
+    CHECK(xenvnet_mac_collision_odds(1000, 24) > 0.029 && xenvnet_mac_collision_odds(1000, 24) < 0.0295);
+    CHECK(xenvnet_mac_collision_odds(1, 24) == 0.0 && xenvnet_mac_collision_odds(3, 1) == 1.0);
+
     /* An out-argument is not touched by a failure, and an error may go unasked for. */
     untouched = mac;
     FAILS(XENVNET_ERROR_PARSE, "\"10.98.98\" is no IP address", xenvnet_mac_from_ip("10.98.98", NULL, &mac, &error));

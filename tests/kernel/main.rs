@@ -4,10 +4,13 @@
 
 mod antispoof;
 mod bridge;
+mod confirm;
 mod convert;
 mod dom0;
 mod errors;
 mod estate;
+mod forget;
+mod forward;
 mod harness;
 mod holes;
 mod layout;
@@ -23,6 +26,7 @@ mod reserved;
 mod routed;
 mod rules;
 mod second_day;
+mod seeds;
 mod shields;
 mod street;
 mod system_calls;

@@ -18,6 +18,8 @@ fn outside(dom0: &Dom0) -> FakeVif {
     cable.address("2001:db8:f::2/64", "");
     // What the kernel adds when the carrier comes is to be there before anything is compared.
     cable.wait_for_carrier();
+    // The kernel hears an IPv6 address of its own a while after it was added.
+    while !ip("-6 route show table local").contains("2001:db8:f::1") {}
     while ip_json("link show dev peth0")[0]["operstate"] != "UP" || Dump::take() != Dump::take() {}
     cable
 }

@@ -58,7 +58,11 @@ fn a_routed_guest_is_attached_changed_renamed_and_detached() {
     assert!(
         plan.to_string().ends_with(
             "~ vif1.0: up\n+ vif1.0: address 10.1.255.1/32\n+ vif1.0: address fe80::1/64\n\
-         + vif1.0: route 10.1.0.2/32\n+ vif1.0: route 2001:db8:1::2/128\n"
+             + vif1.0: route 10.1.0.2/32 metric 2\n+ vif1.0: route 2001:db8:1::2/128 metric 2\n\
+             + neighbour 10.1.0.2 lladdr 00:16:3e:00:00:02 permanent dev vif1.0\n\
+             + neighbour 2001:db8:1::2 lladdr 00:16:3e:00:00:02 permanent dev vif1.0\n\
+             ~ sysctl net.ipv4.conf.vif1.0.proxy_arp: 0 -> 1\n\
+             - connections of 10.1.0.2/32, 2001:db8:1::2/128\n"
         ),
         "{plan}"
     );

@@ -102,6 +102,16 @@ def add_vif(name: str) -> None:
     run("ip", "link", "set", guest, "up")
 
 
+def add_card(name: str, *addresses: str) -> None:
+    """A card of dom0's with a carrier; its other end is the LAN, up and silent."""
+    run("ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}lan")
+    run("ip", "link", "set", f"{name}lan", "up")
+    run("ip", "link", "set", name, "up")
+    await_carrier(name)
+    for address in addresses:
+        run("ip", "address", "add", address, "dev", name, *(["nodad"] if ":" in address else []))
+
+
 def await_carrier(name: str) -> None:
     """Waits until the kernel's link watch has come round: before, a port is opened and shut by it."""
     deadline = time.monotonic() + 20
@@ -156,7 +166,9 @@ def listening(address: str) -> Iterator[tuple[int, Callable[[], set[bytes]]]]:
 def host_state() -> str:
     """Everything that xenvnet could have changed, but for what counts or ages by itself."""
     links = [{key: item.get(key) for key in _SETTINGS} for item in ip("link", "show")]
-    return json.dumps([links, ip("-4", "address", "show"), run("nft", "-s", "list", "ruleset"), forwarding()], indent=1)
+    nets = [[item["ifname"], item["addr_info"]] for item in ip("-4", "address", "show")]
+    nets.append(ip("-4", "route", "show"))
+    return json.dumps([links, nets, run("nft", "-s", "list", "ruleset"), forwarding()], indent=1)
 
 
 _SETTINGS = ("ifindex", "ifname", "address", "mtu", "group", "master", "ifalias", "inet6_addr_gen_mode")

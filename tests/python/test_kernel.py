@@ -214,7 +214,7 @@ class TestNetworks:
         assert oracle.forwarding() == 1
         assert "ip saddr 10.98.98.0/24" in oracle.run("nft", "list", "table", "inet", "xenvnet")
         record = host.snapshot().networks["xenbr0"]
-        assert (record.network, record.sysctl_before) == (brouter, 0)
+        assert (record.network, record.before) == (brouter, {"net.ipv4.ip_forward": 0})
         with pytest.raises(ConflictError):
             host.start_network("network-virtual bridge=xenbr0 bridgeip=10.99.0.1/24")
         assert host.stop_network(brouter) is True
@@ -487,22 +487,31 @@ class TestThreads:
         assert oracle.ports("xenbr0") == {vif.ifname for vif in vifs}
         assert len(oracle.elements("bridge", "own_ip4")) == len(vifs)
 
-    def test_others_run_while_a_call_waits(self, host: Host, tmp_path: Path) -> None:
-        done: list[bool] = []
+    @pytest.mark.parametrize("verb", ["create_bridge", "confirm", "look"])
+    def test_others_run_while_a_call_waits(self, host: Host, tmp_path: Path, verb: str) -> None:
+        sentinel = host.sentinel()
+        calls: dict[str, tuple[Callable[[], Any], Any]] = {
+            "create_bridge": (lambda: host.create_bridge("xenbr0"), True),
+            "confirm": (host.confirm, False),
+            "look": (sentinel.look, None),
+        }
+        call, answer = calls[verb]
+        done: list[Any] = []
         faulthandler.dump_traceback_later(60, exit=True)  # what a call that kept the GIL would come to
         try:
             with lock_held(tmp_path / "state") as release:
-                thread = threading.Thread(target=lambda: done.append(host.create_bridge("xenbr0")))
+                thread = threading.Thread(target=lambda: done.append(call()))
                 thread.start()
                 while not is_waiting_for_lock():
                     os.sched_yield()
                 assert done == [] and oracle.link("xenbr0") is None
                 assert not host.closed and "open" in repr(host)
+                assert not sentinel.closed and "on the watch" in repr(sentinel)
                 release()
                 thread.join()
         finally:
             faulthandler.cancel_dump_traceback_later()
-        assert done == [True]
+        assert done == [answer]
 
     def test_closing_waits_for_nobody(self, host: Host, tmp_path: Path) -> None:
         done: list[bool] = []
@@ -562,7 +571,9 @@ def test_a_users_program(netns: None, tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert "~ sysctl net.ipv4.ip_forward: 0 -> 1" in lines
     assert "vif1.0 fe:ff:ff:ff:ff:ff ['10.98.98.2/32', '2001:db8:8::/64']" in lines
-    for line in ("xenbr0 dns icmp", "xenbr1 dhcp tcp:8080", "vif3.0 closed"):
+    for line in ("xenbr0 dns icmp", "xenbr1 dhcp tcp:8080", "vif3.0 closed", "tcp:8080 10.98.98.2 80 xenbr0"):
+        assert line in lines
+    for line in ("True True None", "xenbr2 network-bridge bridge=xenbr2 netdev=dummy0"):
         assert line in lines
     assert oracle.link("xenbr0") is None and oracle.link("xenbr1") is None
     assert oracle.forwarding() == 0

@@ -30,12 +30,24 @@ def test_every_verb_is_a_method_and_an_operation(verb: str) -> None:
 def test_every_method_of_a_host_is_there() -> None:
     text = "".join(file.read_text(encoding="utf-8") for file in (SOURCE / "host").glob("*.rs"))
     methods = set(re.findall(r"^    pub fn (\w+)\(&self\b", text, re.MULTILINE))
-    assert methods > {*_xenvnet.VERBS, "plan", "apply", "undo", "plan_undo", "verify", "repair"}
-    assert methods - set(dir(xenvnet.Host)) == set()
+    assert methods > {*_xenvnet.VERBS, "plan", "apply", "undo", "plan_undo", "verify", "repair", "confirm", "look"}
+    assert methods - set(dir(xenvnet.Host)) - set(dir(xenvnet.Sentinel)) == set()
+    for cls in (xenvnet.Host, xenvnet.Sentinel):
+        assert [name for name in methods & set(dir(cls)) if not getattr(cls, name).__doc__] == []
+
+
+def test_every_kind_of_network_is_a_class() -> None:
+    text = (SOURCE / "network" / "mod.rs").read_text(encoding="utf-8")
+    scripts = re.search(r"const SCRIPTS: .*?\];", text, re.DOTALL)
+    assert scripts is not None
+    words = {"bridge-shadow": "eth0"}
+    lines = [f"{script} {words.get(script, '')}" for script in re.findall(r'"([\w-]+)"', scripts.group())]
+    kinds = {type(xenvnet.Network.parse(line)) for line in lines}
+    assert kinds == set(xenvnet.Network.__subclasses__()) and len(kinds) == len(lines) >= 7
 
 
 def test_there_are_verbs_and_kinds() -> None:
-    assert len(_xenvnet.VERBS) >= 13
+    assert len(_xenvnet.VERBS) >= 15
     assert len(_xenvnet.ERROR_KINDS) >= 12
 
 
@@ -94,7 +106,7 @@ def test_every_reason_and_table_of_a_drop() -> None:
     hints = get_type_hints(xenvnet.Drops)
     assert list(get_args(hints["reason"])) == _xenvnet.DROP_REASONS
     assert list(get_args(hints["table"])) == _xenvnet.TABLES
-    assert len(_xenvnet.DROP_REASONS) >= 9 and len(_xenvnet.TABLES) >= 5
+    assert len(_xenvnet.DROP_REASONS) >= 9 and len(_xenvnet.TABLES) >= 6
 
 
 PORT = {"learning": True, "isolated": False, "locked": False, "flood": True, "bpdu_guard": False, "group_fwd_mask": 0}
@@ -118,6 +130,7 @@ FINDINGS: dict[str, dict[str, Any]] = {
     "unknown_port": {"bridge": "xenbr0", "port": "tap0"},
     "dom0_differs": {"interface": "xenbr0", "asked": "closed", "missing": 3, "surplus": 0},
     "not_masqueraded": {"masquerade": {"subnet": "10.0.0.0/8"}},
+    "not_forwarded": {"forward": {"port": "tcp:8080", "to": "10.0.0.2:80", "behind": "xenbr0"}},
     "network_forgotten": {"network": "network-virtual bridge=xenbr0 bridgeip=10.98.98.1/24 brnet=10.98.98.0/24"},
     "tracked": {"vif": "vif1.0"},
     "no_bridge": {"network": "network-virtual bridge=xenbr0 bridgeip=10.98.98.1/24 brnet=10.98.98.0/24"},
@@ -136,6 +149,9 @@ def as_json(value: Any) -> Any:
         return LOCKED if value == xenvnet.Antispoof("00:16:3e:00:00:01") else None
     if isinstance(value, xenvnet.Masquerade):
         return {"subnet": str(value.subnet)}
+    if isinstance(value, xenvnet.Forward):
+        ip, port = value.to
+        return {"port": value.port, "to": f"{ip}:{port}", "behind": value.behind}
     if isinstance(value, xenvnet.PortState):
         return dataclasses.asdict(value)
     return value if isinstance(value, int) else str(value)

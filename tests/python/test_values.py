@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import xenvnet
 from xenvnet import *  # noqa: F403  (reprs are to evaluate with exactly this)
-from xenvnet import Antispoof, Attachment, Bridge, Brouter, Dom0, Lock, MacAddr, Masquerade, Network, Operation
+from xenvnet import Antispoof, Attachment, Bridge, Brouter, Dom0, Forward, Lock, MacAddr, Masquerade, Network, Operation
+from xenvnet import AdditionalPort, BridgedNetwork, NatNetwork, NoNetwork, RoutedNetwork, ShadowNetwork, Uplink
 from xenvnet import BridgeState, Drops, Finding, Guard, InvalidArgumentError, Link, NetworkRecord, ParseError, Plan
-from xenvnet import PortState, Report, Snapshot, UnsupportedError, Untracked, VifId
+from xenvnet import ConflictError, PortState, Report, Snapshot, UnsupportedError, Untracked, VifId
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -41,6 +42,9 @@ VALUES: list[Any] = [
     Lock.UNLOCKED,
     Masquerade("10.0.0.0/8"),
     Masquerade("2001:db8::/32", uplink="eth0"),
+    Masquerade("2001:db8::/32", uplink="eth0", everywhere=True),
+    Forward("tcp:8080", to="10.98.98.2:80"),
+    Forward("udp:53", to="[2001:db8::2]:5353", behind="xenbr0"),
     Attachment("vif1.0", bridge="xenbr0", lock=LOCK, name="web", mtu=1400, isolated=True),
     Attachment("vif1.0", bridge="xenbr0", lock=Lock.UNLOCKED),
     Attachment("vif1.0", bridge="xenbr0", lock=LOCK, untracked=True),
@@ -54,7 +58,23 @@ VALUES: list[Any] = [
     Brouter("xenbr0", address="10.98.98.1/24"),
     Brouter("xenbr0", address="10.98.98.1/24", dom0="services(dhcp,dns)"),
     Brouter("xenbr0", address="10.98.98.1/32", subnet="10.98.0.0/16", uplink="eth0", antispoof=True),
+    BridgedNetwork(),
+    BridgedNetwork("eth0"),
+    BridgedNetwork("eth0", bridge="xenbr0", antispoof=True),
+    BridgedNetwork(Uplink.NOTHING, bridge="xenbr1"),
+    Uplink.NOTHING,
+    ShadowNetwork("eth0"),
+    ShadowNetwork(["eth0", "eth1"]),
+    RoutedNetwork(),
+    RoutedNetwork("eth0", ipv6=False, antispoof=True),
+    NatNetwork(),
+    NatNetwork("eth0", subnets=["192.168.7.0/24", "fd00:5::/64"], antispoof=True),
+    AdditionalPort("xenbr0"),
+    AdditionalPort("xenbr0", port="vif0.1"),
+    NoNetwork(),
     Operation.attach_vif(Attachment("vif1.0", bridge="xenbr0", lock=LOCK)),
+    Operation.forward_port("tcp:8080 to 10.98.98.2:80"),
+    Operation.unforward_port("tcp:8080"),
     Operation.set_dom0("xenbr0", "closed"),
     Plan.from_json("[]"),
     PLAN,
@@ -71,7 +91,8 @@ VALUES: list[Any] = [
     Report.from_json('{"findings":[],"repair":[]}'),
     REPORT,
     *REPORT.findings,
-    NetworkRecord(BROUTER, 1),
+    NetworkRecord(BROUTER, {"net.ipv4.ip_forward": 1}),
+    NetworkRecord(BridgedNetwork("eth0"), {}),
     Link(4, "vif1.0", MacAddr(MAC), 1500, True, 7777, "", "xenbr0", False, None, PortState(False, False, True)),
     Link(4, "vif1.0", None, 1500, True, 7777, "", "xenbr0", False, None, PortState(False, False, True), shut=True),
 ]
@@ -98,7 +119,8 @@ class TestEveryValue:
 
     def test_it_cannot_be_changed(self, value: Any) -> None:
         # A member of an enum has the other members for attributes as well, in some Pythons.
-        names = [name for name in dir(value) if not name.startswith("_") and name not in Lock.__members__]
+        members = {*Lock.__members__, *Uplink.__members__}
+        names = [name for name in dir(value) if not name.startswith("_") and name not in members]
         assert names
         for name in names:
             with pytest.raises((AttributeError, TypeError)):
@@ -141,6 +163,23 @@ class TestMacAddr:
         drawn = [MacAddr.random_xen() for _ in range(16)]
         assert all(mac.packed.startswith(MacAddr.XEN_OUI) and not mac.is_local for mac in drawn)
         assert len(set(drawn)) > 1
+
+    def test_those_that_are_taken_are_avoided(self) -> None:
+        taken = [MacAddr.random_xen(), str(MacAddr.random_xen())]
+        for mac in (MacAddr.random_xen_avoiding(taken), MacAddr.random_xen_avoiding(MAC), MacAddr.random_xen_avoiding([])):
+            assert mac.is_xen and not mac.is_local
+            assert mac not in taken and mac != MacAddr(MAC)
+        local = MacAddr.random_local_avoiding(iter(taken))
+        assert local.is_local and local.is_unicast and not local.is_xen
+        with pytest.raises(TypeError, match="MAC address"):
+            MacAddr.random_local_avoiding([1])  # type: ignore[list-item]
+
+    def test_odds_are_those_of_the_birthdays(self) -> None:
+        percent = [f"{MacAddr.collision_odds(1000, bits=bits):.1%}" for bits in (24, 23, 46)]
+        assert percent == ["2.9%", "5.8%", "0.0%"]
+        assert (MacAddr.collision_odds(1, bits=24), MacAddr.collision_odds(3, bits=1)) == (0.0, 1.0)
+        with pytest.raises(OverflowError):
+            MacAddr.collision_odds(-1, bits=24)
 
     def test_order_is_that_of_the_octets(self) -> None:
         assert MacAddr(MAC) < MacAddr("00:16:3e:00:00:02") <= MacAddr.VIF_BACKEND
@@ -269,6 +308,9 @@ class TestMasquerade:
         assert rule.uplink == "eth0"
         assert Masquerade.parse(str(rule)) == rule
         assert Masquerade(ipaddress.ip_network("10.0.0.0/8")).uplink is None
+        everywhere = Masquerade("10.0.0.0/8", everywhere=True)
+        assert (rule.everywhere, everywhere.everywhere, str(everywhere)) == (False, True, "10.0.0.0/8 everywhere")
+        assert Masquerade.parse(str(everywhere)) == everywhere
 
     def test_a_subnet_will_do(self) -> None:
         assert Operation.masquerade_subnet("10.0.0.0/8") == Operation.masquerade_subnet(Masquerade("10.0.0.0/8"))
@@ -279,6 +321,52 @@ class TestMasquerade:
         assert caught.value.advice == "write 10.0.0.0/8"
         with pytest.raises(ParseError):
             Masquerade.parse("everything")
+
+
+class TestForward:
+    def test_what_is_given_comes_back(self) -> None:
+        forward = Forward("tcp:8080", to="10.98.98.2:80", behind="xenbr0")
+        assert (forward.port, forward.to, forward.behind) == (
+            "tcp:8080",
+            (ipaddress.IPv4Address("10.98.98.2"), 80),
+            "xenbr0",
+        )
+        assert str(forward) == "tcp:8080 to 10.98.98.2:80 behind xenbr0"
+        assert Forward.parse(str(forward)) == forward
+        assert Forward("tcp:8080", to="10.98.98.2:80").behind is None
+
+    def test_an_address_and_its_port_are_a_tuple_too(self) -> None:
+        six = Forward("udp:53", to="[2001:db8::2]:53")
+        for ip in ("2001:db8::2", ipaddress.ip_address("2001:db8::2")):
+            assert Forward("udp:53", to=(ip, 53)) == six
+        assert Forward(six.port, to=six.to) == six
+
+    def test_its_text_will_do(self) -> None:
+        forward = Forward("tcp:8080", to="10.98.98.2:80")
+        assert Operation.forward_port(str(forward)) == Operation.forward_port(forward)
+        assert str(Operation.unforward_port("tcp:8080")) == "end the forwarding of tcp:8080"
+
+    def test_what_is_wrong_is_said(self) -> None:
+        with pytest.raises(ParseError, match='"tcp:0" is no port of dom0\'s') as caught:
+            Forward("tcp:0", to="10.98.98.2:80")
+        assert (caught.value.offset, caught.value.advice) == (4, "write tcp:PORT or udp:PORT")
+        with pytest.raises(ParseError, match='"10.98.98.2" is no address and port'):
+            Forward("tcp:8080", to="10.98.98.2")
+        with pytest.raises(InvalidArgumentError, match="127.0.0.1 is no guest's address"):
+            Forward("tcp:8080", to="127.0.0.1:80")
+        with pytest.raises(InvalidArgumentError, match="0 is no port"):
+            Forward("tcp:8080", to=("10.98.98.2", 0))
+        with pytest.raises(OverflowError):
+            Forward("tcp:8080", to=("10.98.98.2", 65536))
+        with pytest.raises(ParseError, match="interface name"):
+            Forward("tcp:8080", to="10.98.98.2:80", behind="a/b")
+        for wrong in (None, 80, ["10.98.98.2", 80]):
+            with pytest.raises(TypeError, match="an address and port"):
+                Forward("tcp:8080", to=wrong)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="a port of dom0's"):
+                Operation.unforward_port(wrong)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="what leads where"):
+                Operation.forward_port(wrong)  # type: ignore[arg-type]
 
 
 class TestAttachment:
@@ -396,10 +484,62 @@ class TestNetwork:
         assert network == BROUTER
         assert hash(network) == hash(BROUTER)
         assert str(network) == line
-        assert (network.bridge, network.demands_lock) == ("xenbr0", True)
+        assert (network.bridge, network.id, network.demands_lock) == ("xenbr0", "xenbr0", True)
         assert network.address == ipaddress.ip_interface("10.98.98.1/24")
         assert network.subnet == ipaddress.ip_network("10.98.98.0/24")
         assert (network.uplink, network.antispoof, network.dom0) == ("eth0", True, Dom0.OPEN)
+
+    @pytest.mark.parametrize(
+        ("line", "network", "bridge", "name"),
+        [
+            ("network-bridge", BridgedNetwork(), None, None),
+            ("network-bridge netdev=eth0", BridgedNetwork("eth0"), "eth0", "eth0"),
+            ("network-bridge bridge=xenbr0 netdev=eth0", BridgedNetwork("eth0", bridge="xenbr0"), "xenbr0", "xenbr0"),
+            ("network-bridge bridge=xenbr0 antispoof=yes", BridgedNetwork(bridge="xenbr0", antispoof=True), "xenbr0", "xenbr0"),
+            ("network-bridge bridge=xenbr1 netdev=dummy0", BridgedNetwork(Uplink.NOTHING, bridge="xenbr1"), "xenbr1", "xenbr1"),
+            ("bridge-shadow eth0 eth1", ShadowNetwork(["eth0", "eth1"]), "eth0", "eth0"),
+            ("network-route netdev=eth0 ipv6=no", RoutedNetwork("eth0", ipv6=False), None, "route:eth0"),
+            ("network-nat netdev=eth0 subnet=fd00:5::/64", NatNetwork("eth0", subnets="fd00:5::/64"), None, "nat:eth0"),
+            ("network-bridge-additional bridge=xenbr0 netdev=vif0.1", AdditionalPort("xenbr0", port="vif0.1"), "xenbr0", "vif0.1"),
+            ("network-dummy", NoNetwork(), None, None),
+        ],
+    )
+    def test_every_kind_is_its_line(self, line: str, network: Network, bridge: str, name: str) -> None:
+        assert str(network) == line
+        read = Network.parse(line)
+        assert (read, type(read), hash(read)) == (network, type(network), hash(network))
+        assert (network.bridge, network.id) == (bridge, name)
+
+    def test_what_is_given_comes_back(self) -> None:
+        assert (BridgedNetwork("eth0").uplink, BridgedNetwork().uplink) == ("eth0", None)
+        assert BridgedNetwork(Uplink.NOTHING, bridge="xenbr1").uplink is Uplink.NOTHING
+        assert BridgedNetwork(bridge="xenbr0", antispoof=True).demands_lock
+        assert ShadowNetwork(["eth0", "eth1"]).uplinks == ("eth0", "eth1")
+        assert (RoutedNetwork("eth0").ipv6, RoutedNetwork("eth0", ipv6=True).ipv6) == (None, True)
+        nat = NatNetwork(subnets=[ipaddress.ip_network("192.168.7.0/24"), "fd00:5::/64"])
+        assert nat.subnets == (ipaddress.ip_network("192.168.7.0/24"), ipaddress.ip_network("fd00:5::/64"))
+        assert (NatNetwork().subnets, nat.uplink, nat.antispoof) == ((), None, False)
+        assert (AdditionalPort("xenbr0").port, AdditionalPort("xenbr0", port="vif0.1").port) == (None, "vif0.1")
+
+    def test_a_value_is_what_its_line_says(self) -> None:
+        assert BridgedNetwork("eth0", bridge="eth0") == BridgedNetwork("eth0")
+        assert BridgedNetwork("dummy0", bridge="xenbr1") == BridgedNetwork(Uplink.NOTHING, bridge="xenbr1")
+        assert Network.parse("network-virtual bridge=null") == NoNetwork()
+
+    def test_what_no_network_is_is_said(self) -> None:
+        with pytest.raises(InvalidArgumentError, match='would be read as "network-dummy"'):
+            BridgedNetwork("eth0", bridge="null")
+        with pytest.raises(ParseError, match="bridge-shadow of which interface"):
+            ShadowNetwork([])
+        with pytest.raises(ParseError, match="eth0 is named twice"):
+            ShadowNetwork(["eth0", "eth0"])
+        with pytest.raises(InvalidArgumentError, match="host bits"):
+            NatNetwork("eth0", subnets="192.168.7.1/24")
+        with pytest.raises(ParseError, match="interface name"):
+            BridgedNetwork("a/b")
+        for wrong in (True, 1, Lock.DISABLED):
+            with pytest.raises(TypeError, match="Uplink.NOTHING or None"):
+                RoutedNetwork(wrong)  # type: ignore[arg-type]
 
     def test_what_its_guests_reach_on_dom0(self) -> None:
         network = Network.parse("network-virtual bridge=xenbr0 bridgeip=10.98.98.1/24 dom0=services(dns,dhcp)")
@@ -417,8 +557,8 @@ class TestNetwork:
         with pytest.raises(ParseError, match='did you mean "bridge"') as caught:
             Network.parse("network-virtual brige=xenbr0")
         assert caught.value.offset == 16
-        with pytest.raises(UnsupportedError):
-            Network.parse("network-nat")
+        with pytest.raises(UnsupportedError, match="serves no DHCP"):
+            Network.parse("network-nat dhcp=yes")
         with pytest.raises(InvalidArgumentError, match="could not reach their gateway"):
             Brouter("xenbr0", address="10.98.98.1/24", subnet="10.1.0.0/16")
 
@@ -480,6 +620,17 @@ def test_a_snapshot_of_guests_that_are_held_at_ingress() -> None:
     closed = before.after(Operation.set_dom0("xenbr0", "closed").plan(before))
     assert closed.dom0 == {"xenbr0": Dom0.CLOSED}
     assert list(closed.tables) == ["dom0"]
+
+
+def test_a_snapshot_of_ports_that_lead_to_guests() -> None:
+    forward = Forward("tcp:8080", to="10.98.98.2:80")
+    operation, before = Operation.forward_port(forward), Snapshot()
+    after = before.after(operation.plan(before))
+    assert (before.forwards, after.forwards, list(after.tables)) == ((), (forward,), ["forwards"])
+    assert not operation.plan(after)
+    with pytest.raises(ConflictError, match="it leads to 10.98.98.2:80 already"):
+        Operation.forward_port("tcp:8080 to 10.98.98.3:80").plan(after)
+    assert after.after(Operation.unforward_port("tcp:8080").plan(after)) == before
 
 
 def test_a_snapshot_as_dictionaries() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+from datetime import timedelta
 from typing import Optional, Union
 
 from xenvnet import (
     Antispoof,
     Attachment,
     Bridge,
+    BridgedNetwork,
     Brouter,
     Dom0,
+    Forward,
     Host,
     Lock,
     MacAddr,
@@ -20,6 +23,7 @@ from xenvnet import (
     Operation,
     Plan,
     Report,
+    Uplink,
     VifId,
     XenvnetError,
 )
@@ -33,7 +37,7 @@ def lock_of(ip: str) -> Antispoof:
 
 
 def main(state_dir: str) -> int:
-    network: Network = Brouter("xenbr0", address="10.98.98.1/24", dom0=Dom0(["dns", "icmp"]))
+    network = Brouter("xenbr0", address="10.98.98.1/24", dom0=Dom0(["dns", "icmp"]))
     with Host(state_dir=state_dir) as host:
         plan: Plan = host.plan([Operation.start_network(network)])
         for step in plan:
@@ -48,6 +52,18 @@ def main(state_dir: str) -> int:
             )
         )
         host.set_dom0("xenbr1", "services(dhcp,tcp:8080)")
+        host.forward_port(Forward("tcp:8080", to=(ipaddress.ip_address("10.98.98.2"), 80)))
+        for forward in host.snapshot().forwards:
+            ip, port = forward.to
+            print(forward.port, ip, port, forward.behind)
+
+        inner: Network = BridgedNetwork(Uplink.NOTHING, bridge="xenbr2")
+        with host.sentinel() as sentinel:
+            host.run_provisionally([Operation.start_network(inner)], within=timedelta(minutes=1))
+            left: Union[timedelta, Plan, None] = sentinel.look()
+            print(isinstance(left, timedelta) and left.total_seconds() > 0, host.confirm(), sentinel.look())
+        for name, record in host.snapshot().networks.items():
+            print(name, record.network, *(f"{sysctl}={value}" for sysctl, value in record.before.items()))
 
         now = host.snapshot()
         for link in now.ports_of("xenbr0"):
@@ -69,6 +85,8 @@ def main(state_dir: str) -> int:
 
         for vif in (*GUESTS, ROUTED):
             host.detach_vif(vif)
+        host.unforward_port("tcp:8080")
+        host.stop_network(inner)
         host.unmasquerade_subnet(Masquerade("10.99.0.0/24", uplink="eth0"))
         host.set_dom0("xenbr1", Dom0.OPEN)
         host.delete_bridge("xenbr1")

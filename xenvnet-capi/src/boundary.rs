@@ -55,13 +55,27 @@ pub(crate) fn reference_mut<'a, T>(pointer: *mut T, argument: &str) -> Result<&'
 
 /// The objects behind an array of pointers, none of which may be NULL. No array is needed for none.
 pub(crate) fn references<'a, T>(array: *const *const T, count: usize, argument: &str) -> Result<Vec<&'a T>> {
+    each(array, count, argument, |pointer, argument| reference(pointer, argument))
+}
+
+/// The texts behind an array of pointers.
+pub(crate) fn texts<'a>(array: *const *const c_char, count: usize, argument: &str) -> Result<Vec<&'a str>> {
+    each(array, count, argument, text)
+}
+
+fn each<T, U>(
+    array: *const *const T,
+    count: usize,
+    argument: &str,
+    one: impl Fn(*const T, &str) -> Result<U>,
+) -> Result<Vec<U>> {
     if count == 0 {
         return Ok(Vec::new());
     }
     let array: *const *const T = reference(array, argument)?;
     // SAFETY: not NULL, and the caller promises `count` pointers.
     let pointers = unsafe { std::slice::from_raw_parts(array, count) };
-    pointers.iter().enumerate().map(|(n, pointer)| reference(*pointer, &format!("{argument}[{n}]"))).collect()
+    pointers.iter().enumerate().map(|(n, pointer)| one(*pointer, &format!("{argument}[{n}]"))).collect()
 }
 
 /// A C string, as bytes.
@@ -181,6 +195,15 @@ mod tests {
         assert_eq!(error.to_string(), "the argument objects[2] is NULL");
         assert!(references::<u8>(ptr::null(), 0, "objects").unwrap().is_empty());
         assert_eq!(references::<u8>(ptr::null(), 1, "objects").unwrap_err().code(), XENVNET_ERROR_NULL);
+    }
+
+    #[test]
+    fn the_texts_of_an_array_are_each_checked() {
+        let pointers = [c"vif1.0".as_ptr(), c"vif\xff".as_ptr()];
+        assert_eq!(texts(pointers.as_ptr(), 1, "names").unwrap(), ["vif1.0"]);
+        let error = texts(pointers.as_ptr(), 2, "names").unwrap_err();
+        assert_eq!((error.code(), error.offset()), (XENVNET_ERROR_UTF8, Some(3)));
+        assert_eq!(error.to_string(), "the argument names[1] is not UTF-8 at byte 3");
     }
 
     #[test]

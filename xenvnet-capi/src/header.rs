@@ -2,8 +2,9 @@
 
 use crate::code::TABLE;
 use crate::{boundary, finding};
-use std::collections::{BTreeMap, BTreeSet};
-use xenvnet_core::{DropReason, ErrorKind, Finding, Operation, Severity, Table};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::mem;
+use xenvnet_core::{DropReason, ErrorKind, Finding, Network, Operation, Severity, Table};
 
 const HEADER: &str = include_str!("../../include/xenvnet.h");
 
@@ -98,6 +99,20 @@ fn every_reason_for_a_drop_and_every_table_is_named() {
         // The names that older versions wrote are still read.
         assert!(["filter", "nat"].contains(&table.as_str()) || explains(comment, &table), "{table}");
     }
+}
+
+#[test]
+fn every_kind_of_network_is_told_by_a_line_that_can_be_read() {
+    let lines = comment("xenvnet_start_network").lines().filter_map(|line| line.strip_prefix("//     "));
+    let mut kinds = HashSet::new();
+    for line in lines.filter(|line| !line.starts_with(' ')) {
+        let words = line.replace(['[', ']'], "").replace("...", "").replace("NAME", "xenbr0").replace("UPLINK", "eth0");
+        let words = words.replace("PORT", "eth1").replace("IP/N", "10.0.0.1/24").replace("NET", "10.0.0.0/24");
+        let words = words.replace(',', "").replace("ACCESS", "closed").replace("yes|no", "yes");
+        let network: Network = words.parse().unwrap_or_else(|error| panic!("{words}: {error}"));
+        assert!(kinds.insert(mem::discriminant(&network)), "{line} is told twice");
+    }
+    assert_eq!(kinds.len(), 7);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use crate::verbs::verb;
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::Duration;
 use xenvnet_core::{ErrorKind, Host, Operation, Outcome};
 
 /// A host, or one network namespace of it: sockets to the kernel, opened once and kept. Threads: any
@@ -16,7 +18,8 @@ use xenvnet_core::{ErrorKind, Host, Operation, Outcome};
 /// under a lock that keeps them apart; without one the child's first call opens its own. Never
 /// fork while another thread is inside a call: the child could not use it.
 pub struct xenvnet {
-    pub(crate) host: Host,
+    /// A sentinel has its share.
+    pub(crate) host: Arc<Host>,
 }
 
 const _: () = {
@@ -32,7 +35,7 @@ const _: () = {
 pub unsafe extern "C" fn xenvnet_new(host: *mut *mut xenvnet, error: *mut *mut xenvnet_error) -> c_int {
     call(error, || {
         let place = out!(host);
-        place.give(xenvnet { host: Host::open()? });
+        place.give(xenvnet { host: Arc::new(Host::open()?) });
         Ok(())
     })
 }
@@ -61,7 +64,7 @@ pub unsafe extern "C" fn xenvnet_new_in(
         if !state_dir.is_null() {
             options = options.state_dir(OsStr::from_bytes(bytes(state_dir, "state_dir")?));
         }
-        place.give(xenvnet { host: options.open()? });
+        place.give(xenvnet { host: Arc::new(options.open()?) });
         Ok(())
     })
 }
@@ -93,7 +96,8 @@ pub unsafe extern "C" fn xenvnet_free(host: *mut xenvnet) {
 /// frames, routes, masquerading, networks; a JSON object. Its keys:
 ///
 ///     links, addresses, routes   interfaces, and what leads to them
-///     tables                     our nf_tables tables: bridge, netdev, inet, dom0, untracked
+///     tables                     our nf_tables tables: bridge, netdev, inet, dom0, untracked,
+///                                forwards
 ///     guards, ingress            locks by interface: in table bridge; and in table netdev, where
 ///                                frames come in. A routed vif is in the second, a port whose
 ///                                guest has an emulated card too is in both
@@ -104,7 +108,12 @@ pub unsafe extern "C" fn xenvnet_free(host: *mut xenvnet) {
 ///                                tables may be counted in each: add them up. The reasons: mac,
 ///                                arp, ip4, ip6, dhcp, nd, ethertype, unguarded (not locked
 ///                                under its name of now), dom0 (to dom0, and not let in)
-///     masquerades, networks, sysctls
+///     masquerades, forwards      what leaves with dom0's address, and ports of dom0 that lead to
+///                                guests
+///     networks                   those that run, by bridge or port ("xenbr0") or, of one without
+///                                either, by kind and uplink ("route:eth0", "nat:eth0"); with
+///                                each, the settings that it changed as they were before
+///     sysctls
 ///
 /// A key of a feature that is not used may be missing.
 ///
@@ -119,6 +128,24 @@ pub unsafe extern "C" fn xenvnet_snapshot_json(
         let place = out!(json);
         let snapshot = borrow!(host).host.snapshot()?;
         place.give_text(crate::string::to_json(&snapshot)?);
+        Ok(())
+    })
+}
+
+/// Waits until an interface has its carrier, at most this long; `has_carrier` is false where it has
+/// none by then. Other calls do not wait for this one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_wait_for_carrier(
+    host: *const xenvnet,
+    interface: *const c_char,
+    milliseconds: u64,
+    has_carrier: *mut bool,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    call(error, || {
+        let place = out!(has_carrier);
+        let host = &borrow!(host).host;
+        place.set(host.wait_for_carrier(parse!(interface), Duration::from_millis(milliseconds))?);
         Ok(())
     })
 }

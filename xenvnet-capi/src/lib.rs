@@ -24,6 +24,8 @@ pub mod host;
 
 pub mod verbs;
 
+pub mod confirm;
+
 pub mod bridge;
 
 pub mod antispoof;

@@ -7,7 +7,7 @@ use crate::bridge::xenvnet_bridge;
 use crate::error::xenvnet_error;
 use crate::host::xenvnet;
 use std::ffi::{c_char, c_int};
-use xenvnet_core::{Host, Masquerade, Operation, Outcome, parse_ip_network};
+use xenvnet_core::{Forward, Host, Masquerade, Operation, Outcome, parse_ip_network, parse_socket};
 
 /// Runs a verb on a host and says whether it had to change anything, if anybody asks.
 pub(crate) fn verb(
@@ -96,7 +96,8 @@ pub unsafe extern "C" fn xenvnet_clear_antispoof(
 }
 
 /// A subnet ("10.98.98.0/24") speaks to the outside with dom0's address: where its packets leave by
-/// `uplink`, or, with NULL, by any interface.
+/// `uplink`, or, with NULL, by any interface. What stays within the subnet is left alone; as an
+/// operation in JSON it may have "everywhere": true.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_masquerade_subnet(
     host: *const xenvnet,
@@ -125,6 +126,39 @@ fn masquerade(subnet: *const c_char, uplink: *const c_char) -> Result<Masquerade
     let mut masquerade = Masquerade::new(parse_ip_network(text!(subnet))?);
     masquerade.uplink = parse!(uplink?);
     Ok(masquerade)
+}
+
+/// A port of dom0 ("tcp:8080", "udp:53") leads to the address and port of a guest
+/// ("10.98.98.2:80", "[2001:db8::2]:80"), for whoever connects to it on any address that dom0 has:
+/// from outside, from dom0, and from other guests. `behind` is the interface that the guest is
+/// behind, NULL to find it by dom0's addresses. Whether dom0 forwards at all is a matter of the
+/// network. Fails with XENVNET_ERROR_CONFLICT where the port leads to another guest.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_forward_port(
+    host: *const xenvnet,
+    port: *const c_char,
+    guest: *const c_char,
+    behind: *const c_char,
+    changed: *mut bool,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    verb(host, changed, error, |host| {
+        let mut forward = Forward::new(parse!(port), parse_socket(text!(guest))?);
+        forward.behind = parse!(behind?);
+        Ok(host.forward_port(&forward)?)
+    })
+}
+
+/// A port of dom0 ("tcp:8080") leads to no guest, by IPv4 or IPv6. Connections that are open stay
+/// so.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_unforward_port(
+    host: *const xenvnet,
+    port: *const c_char,
+    changed: *mut bool,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    verb(host, changed, error, |host| Ok(host.unforward_port(parse!(port))?))
 }
 
 /// A vif is named, sized, locked, a port or routed, and up, in the order that never leaves it up
@@ -185,9 +219,31 @@ pub unsafe extern "C" fn xenvnet_set_dom0(
     })
 }
 
-/// A network runs. `line` is what xend-config.sxp has between the quotes of network-script:
-/// "network-virtual bridgeip=10.98.98.1/24 brnet=10.98.98.0/24"; beyond that dom0=ACCESS, as in
-/// xenvnet_set_dom0(). Fails with XENVNET_ERROR_UNSUPPORTED where forwarding cannot be read.
+/// A network runs. `line` is what xend-config.sxp has between the quotes of network-script; words in
+/// brackets may be left out:
+///
+///     network-bridge [bridge=NAME] [netdev=UPLINK]
+///         a bridge takes over an uplink with all that dom0 has on it: addresses, routes,
+///         neighbours. Without a name it gets the uplink's, and the card is called p<name>.
+///         netdev=dummy0: a bridge between guests and dom0 alone.
+///     bridge-shadow UPLINK...
+///         the same for each of some cards: the bridge gets the card's name, the card s<name>.
+///     network-bridge-additional [bridge=NAME] [netdev=PORT]
+///         one more port for a bridge that is there.
+///     network-virtual [bridge=NAME] [bridgeip=IP/N] [brnet=NET] [uplink=UPLINK] [dom0=ACCESS]
+///         a bridge with no card; dom0 routes its guests and lends them its address. ACCESS as in
+///         xenvnet_set_dom0().
+///     network-route [netdev=UPLINK] [ipv6=yes|no]
+///         dom0 routes, and answers on the uplink for its guests (proxy ARP and NDP).
+///     network-nat [netdev=UPLINK] [subnet=NET,...]
+///         dom0 routes, and lends its guests its address; 10.0.0.0/8 unless told.
+///     network-dummy
+///         nothing, and so is any line with bridge=null.
+///
+/// UPLINK is that of the default route unless told. Where there is a bridge, vifnum=N stands for
+/// its number: xenbrN. antispoof=yes, but for bridge-shadow and network-bridge-additional, refuses
+/// vifs without a lock. Fails with XENVNET_ERROR_CONFLICT where another network runs in its place,
+/// with XENVNET_ERROR_UNSUPPORTED where a setting that it needs cannot be read.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_start_network(
     host: *const xenvnet,
@@ -198,9 +254,9 @@ pub unsafe extern "C" fn xenvnet_start_network(
     verb(host, changed, error, |host| Ok(host.start_network(&parse!(line))?))
 }
 
-/// A network does not run. With the last of its address family the host's forwarding goes back to
-/// what it was; the kernel sets that of every interface with it. `line` as in
-/// xenvnet_start_network().
+/// A network does not run: an uplink has again what a bridge took over from it. With the last
+/// network of an address family the host's forwarding goes back to what it was; the kernel sets that
+/// of every interface with it. `line` as in xenvnet_start_network().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_stop_network(
     host: *const xenvnet,

@@ -1,8 +1,8 @@
 //! The grammar: what may be written after `xenvnet`.
 
-use crate::verbs::{antispoof, bridge, dom0, mac, masquerade, network, status, verify, vif};
+use crate::verbs::{antispoof, bridge, dom0, forward, guard, mac, masquerade, network, spec, status, verify, vif};
 use clap::{Args, Parser, Subcommand};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use xenvnet_core::Error;
@@ -44,6 +44,10 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
+    /// Take over even an interface that the root file system is reached by.
+    #[arg(long, global = true)]
+    pub(crate) even_with_network_root: bool,
+
     /// Keep locks and the undo journal here [default for root: /run/xenvnet].
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
@@ -68,12 +72,25 @@ pub(crate) enum Verb {
     /// Subnets that speak to the outside with dom0's address.
     #[command(subcommand)]
     Masquerade(masquerade::Verb),
+    /// Ports of dom0 that lead to a guest.
+    #[command(subcommand)]
+    Forward(forward::Verb),
     /// Networks of the whole host, as one line of xend's configuration names them.
     #[command(subcommand)]
     Network(network::Verb),
+    /// What was changed with --confirm-within stays.
+    Confirm,
+    /// Watch over changes that want to be confirmed, and put back what nobody confirms.
+    ///
+    /// A change whose maker died in the middle it puts back at once. --confirm-within starts one where
+    /// none is on the watch; where another one is, it stands by.
+    Guard(guard::Guard),
     /// MAC addresses for guests.
     #[command(subcommand)]
     Mac(mac::Verb),
+    /// Explain a vif of a guest's configuration: each key, its default, each mistake.
+    #[command(after_help = "Exit codes: 0 it can be read, 2 there is a mistake (with --lenient: in a value).")]
+    Spec(spec::Spec),
     /// Show what the operations in a file would change.
     Plan {
         /// JSON: an operation or a list of them; - for stdin.
@@ -121,6 +138,11 @@ pub(crate) fn ip(text: &str) -> Result<IpAddr, String> {
 /// Reads an address or a prefix: `10.0.0.5`, `10.0.0.0/24`, `2001:db8::/64`.
 pub(crate) fn net(text: &str) -> Result<IpNetwork, String> {
     xenvnet_core::parse_ip_network(text).map_err(|error| words(&error))
+}
+
+/// Reads an address and a port: `10.0.0.5:80`, `[2001:db8::5]:80`.
+pub(crate) fn socket(text: &str) -> Result<SocketAddr, String> {
+    xenvnet_core::parse_socket(text).map_err(|error| words(&error))
 }
 
 fn words(error: &Error) -> String {

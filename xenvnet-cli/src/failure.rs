@@ -51,6 +51,11 @@ impl Failure {
         Failure { kind: "invalid_argument", exit: Exit::Usage, ..Failure::cannot(what, reason) }
     }
 
+    /// Arguments that cannot be read, in the library's words.
+    pub(crate) fn mistake(error: xenvnet_core::Error) -> Failure {
+        Failure { exit: Exit::Usage, ..Failure::from(error) }
+    }
+
     /// Says what was being done, where the library could not know.
     pub(crate) fn doing(mut self, what: impl std::fmt::Display) -> Failure {
         self.sentence = format!("cannot {what}: {}", self.sentence);

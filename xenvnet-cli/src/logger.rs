@@ -1,5 +1,6 @@
 //! `-v`: what the library logs, on stderr.
 
+use crate::output;
 use log::{LevelFilter, Log, Metadata, Record};
 
 struct Stderr;
@@ -12,7 +13,8 @@ impl Log for Stderr {
     }
 
     fn log(&self, record: &Record<'_>) {
-        anstream::eprintln!("xenvnet: {}: {}", record.level().as_str().to_ascii_lowercase(), record.args());
+        let level = record.level().as_str().to_ascii_lowercase();
+        output::grumble(format_args!("xenvnet: {level}: {}", record.args()));
     }
 
     fn flush(&self) {}

@@ -8,6 +8,7 @@
 mod cli;
 mod demo;
 mod failure;
+mod input;
 mod logger;
 mod output;
 mod render;
@@ -32,8 +33,12 @@ fn main() -> ExitCode {
         Verb::Antispoof(verb) => verb.run(&session),
         Verb::Dom0(verb) => verb.run(&session),
         Verb::Masquerade(verb) => session.perform(&[verb.operation()]),
+        Verb::Forward(verb) => verb.run(&session),
         Verb::Network(verb) => verb.run(&session),
-        Verb::Mac(verb) => verb.run(json),
+        Verb::Confirm => verbs::confirm::confirm(&session),
+        Verb::Guard(guard) => guard.run(&session),
+        Verb::Mac(verb) => verb.run(&session),
+        Verb::Spec(spec) => spec.run(json),
         Verb::Plan { file } => verbs::plan::show(&session, &file),
         Verb::Apply { file } => verbs::plan::apply(&session, &file),
         Verb::Undo => verbs::plan::undo(&session),

@@ -51,10 +51,15 @@ pub(crate) fn show(as_json: bool, object: impl FnOnce() -> Value, people: impl F
 
 /// A sentence, and the advice on a line of its own.
 pub(crate) fn complain(sentence: &str, advice: Option<&str>) {
-    anstream::eprintln!("{} {sentence}", paint(RED.bold(), "xenvnet:"));
+    grumble(format_args!("{} {sentence}", paint(RED.bold(), "xenvnet:")));
     if let Some(advice) = advice {
-        anstream::eprintln!("{advice}");
+        grumble(format_args!("{advice}"));
     }
+}
+
+/// A line on stderr. A guard goes on when the terminal it was started from is gone.
+pub(crate) fn grumble(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(anstream::stderr(), "{line}");
 }
 
 #[cfg(test)]

@@ -2,11 +2,14 @@
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure, Result};
+use crate::verbs::guard;
 use crate::{output, render};
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use xenvnet_core::{Host, Operation, Outcome, Plan};
 
 /// The global options, and what follows from them.
@@ -30,7 +33,7 @@ impl Session {
 
     /// The host, in the namespace that was asked for.
     pub(crate) fn host(&self) -> Result<Host> {
-        let mut options = Host::options();
+        let mut options = Host::options().even_with_network_root(self.global.even_with_network_root);
         if let Some(dir) = &self.global.state_dir {
             options = options.state_dir(dir);
         }
@@ -75,6 +78,43 @@ impl Session {
     fn show_outcome(&self, outcome: Outcome, operations: &[Operation]) -> Result<Exit> {
         output::show(self.json(), || outcome_json(outcome, operations), || render::outcome(outcome, operations))
     }
+
+    /// Carries operations out, to be put back unless they are confirmed in time.
+    pub(crate) fn perform_provisionally(&self, operations: &[Operation], within: Duration) -> Result<Exit> {
+        let host = self.host()?;
+        let plan = host.plan(operations)?;
+        if self.dry_run() {
+            return self.preview(&plan);
+        }
+        if plan.is_empty() {
+            return self.show_outcome(Outcome::Unchanged, operations);
+        }
+        guard::start(self)?;
+        let outcome = host.run_provisionally(operations, within)?;
+        if !outcome.is_changed() {
+            return self.show_outcome(outcome, operations);
+        }
+        output::show(
+            self.json(),
+            || provisional_json(operations, within),
+            || {
+                let confirm = self.call("confirm").map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>();
+                let confirm = format!("xenvnet {}", confirm.join(" "));
+                render::outcome(outcome, operations) + &render::provisional(within, &confirm)
+            },
+        )
+    }
+
+    /// The words after `xenvnet` that call another verb for the same host.
+    pub(crate) fn call<'a>(&'a self, verb: &'a str) -> impl Iterator<Item = &'a OsStr> {
+        let netns = self.global.netns.as_deref().map(OsStr::new);
+        let state_dir = self.global.state_dir.as_deref().map(Path::as_os_str);
+        let with = |option: &'static str, value: Option<&'a OsStr>| {
+            [Some(OsStr::new(option)).filter(|_| value.is_some()), value]
+        };
+        let options = with("--netns", netns).into_iter().chain(with("--state-dir", state_dir)).flatten();
+        options.chain([OsStr::new(verb)])
+    }
 }
 
 fn plan_json(plan: &Plan) -> Value {
@@ -83,6 +123,12 @@ fn plan_json(plan: &Plan) -> Value {
 
 fn outcome_json(outcome: Outcome, operations: &[Operation]) -> Value {
     json!({ "changed": outcome.is_changed(), "operations": operations })
+}
+
+fn provisional_json(operations: &[Operation], within: Duration) -> Value {
+    let mut object = outcome_json(Outcome::Changed, operations);
+    object["confirm_within"] = within.as_secs().into();
+    object
 }
 
 /// The file that stands for a namespace. A number is a process, as `nsenter` and `ip` have it.
@@ -107,6 +153,20 @@ mod tests {
             outcome_json(Outcome::Unchanged, &[operation]).to_string(),
             r#"{"changed":false,"operations":[{"release_vif":{"vif":"vif1.0"}}]}"#
         );
+        assert_eq!(
+            provisional_json(&[], Duration::from_secs(30)).to_string(),
+            r#"{"changed":true,"confirm_within":30,"operations":[]}"#
+        );
+    }
+
+    #[test]
+    fn another_call_is_for_the_same_host() {
+        let call = |global| {
+            Session::new(global).call("guard").map(|word| word.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(call(Global::default()), ["guard"]);
+        let there = Global { netns: Some("web".to_owned()), state_dir: Some("/run/x".into()), ..Global::default() };
+        assert_eq!(call(there), ["--netns", "web", "--state-dir", "/run/x", "guard"]);
     }
 
     #[test]

@@ -1,42 +1,16 @@
 //! The command as programs and people call it: its exit codes, its JSON, and what the kernel has
 //! afterwards.
 
+mod call;
+
+use call::{call, exit, json, until, xenvnet};
 use serde_json::Value;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::fs;
 use xenvnet_tests::{Dom0, FakeVif, Ip4, RawSocket, ether, ip, ip_json, nft, nft_json, nft_ruleset, udp};
 
 const MAC: &str = "00:16:3e:00:00:01";
 const STRANGER: &str = "00:16:3e:00:00:66";
 const IP: &str = "10.98.98.2";
-
-/// One call of the command.
-struct Answer {
-    exit: i32,
-    out: String,
-    err: String,
-}
-
-/// Calls it in the namespace of the test, with words between blanks.
-fn xenvnet(dom0: &Dom0, line: &str) -> Answer {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xenvnet"));
-    let output = command.arg("--state-dir").arg(dom0.state.path()).args(line.split(' ')).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Answer { exit: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-/// The exit code alone.
-fn exit(dom0: &Dom0, line: &str) -> i32 {
-    xenvnet(dom0, line).exit
-}
-
-/// One object, whose version is the one that programs were told.
-fn json(dom0: &Dom0, line: &str) -> Value {
-    let answer = xenvnet(dom0, &format!("--json {line}"));
-    let object: Value = serde_json::from_str(&answer.out).unwrap_or_else(|error| panic!("{error}: {}", answer.out));
-    assert_eq!(object["version"], 1, "{object}");
-    object
-}
 
 /// A host with a bridge, and a guest that is not attached yet.
 fn host() -> Option<(Dom0, FakeVif)> {
@@ -55,15 +29,6 @@ fn spoof(guest: &FakeVif) {
     let payload = Ip4::new(IP.parse().unwrap(), "10.98.98.9".parse().unwrap()).carry(&udp(9, 9, b"spoofed"));
     let frame = ether("ff:ff:ff:ff:ff:ff".parse().unwrap(), STRANGER.parse().unwrap(), 0x0800, &payload);
     guest.guest.within(|| RawSocket::on("eth0").send(frame.bytes()));
-}
-
-/// Asks until it is so: the kernel counts in its own time.
-#[track_caller]
-fn until(mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < end, "it is not so after a minute");
-    }
 }
 
 /// What the kernel counted for the one interface in a set of the bridge's table.
@@ -214,8 +179,71 @@ fn a_picture_is_written_once() {
     assert!(!file.exists());
     assert_eq!(exit(&dom0, &line), 0);
     assert_eq!(exit(&dom0, &format!("--dry-run {line}")), 0);
-    let picture = std::fs::read_to_string(&file).unwrap();
+    let picture = fs::read_to_string(&file).unwrap();
     assert!(picture.starts_with("<svg ") && picture.contains(">vif1.0</text>"), "{picture}");
     assert_eq!(xenvnet(&dom0, "status --svg -").out, picture);
     assert_eq!(exit(&dom0, "status --svg /nowhere/host.svg"), 1);
+}
+
+#[test]
+fn a_guest_is_attached_as_its_configuration_says() {
+    let Some((dom0, _guest)) = host() else { return };
+    let attach = |spec: &str| call(&dom0, ["vif", "attach", "vif1.0", "--spec", spec]);
+    let before = nft_ruleset();
+    for (spec, code, words) in [
+        ("mac=00:16:3e:00:00:01,iP=10.98.98.2", 2, "did you mean \"ip\""),
+        ("mac=00:16:3e:00:00:01,vlan=7", 1, "cannot see to vlan=7"),
+        ("ip=10.98.98.2", 1, "it has no mac="),
+    ] {
+        let refused = attach(spec);
+        assert_eq!((refused.exit, nft_ruleset()), (code, before.clone()), "{spec}");
+        assert!(refused.err.contains(words), "{}", refused.err);
+    }
+    assert_eq!(attach("mac=00:16:3e:00:00:01,ip=10.98.98.2,vifname=web").exit, 0);
+    let shown = json(&dom0, "antispoof show web");
+    assert_eq!(shown["vifs"][0]["bridge"], "xenbr0");
+    assert_eq!(shown["vifs"][0]["guard"]["lock"]["locked"]["ips"][0], "10.98.98.2/32", "{shown}");
+
+    let explained = call(&dom0, ["spec", "mac=00:16:3e:00:00:01,vlan=7"]);
+    assert_eq!(explained.exit, 0);
+    assert!(explained.out.ends_with("nobody here sees to vlan=7\n"), "{}", explained.out);
+    assert_eq!(call(&dom0, ["spec", "iP=10.0.0.1"]).exit, 2);
+    assert_eq!(call(&dom0, ["spec", "iP=10.0.0.1", "--lenient"]).exit, 0);
+    assert_eq!(
+        (call(&dom0, ["spec", "type=netfront"]).exit, call(&dom0, ["spec", "type=netfront", "--xm"]).exit),
+        (2, 0)
+    );
+}
+
+#[test]
+fn macs_are_drawn_and_checked() {
+    let Some((dom0, _guest)) = host() else { return };
+    let drawn = json(&dom0, "mac random --avoid-host");
+    assert!(drawn["mac"].as_str().unwrap().starts_with("00:16:3e:"));
+    assert_eq!(json(&dom0, "mac odds 1000")["bits"], 24);
+
+    let folder = dom0.state.path().join("xen");
+    fs::create_dir_all(folder.join("auto")).unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    fs::write(folder.join("web.cfg"), b"# B\xfcro\nvif = [ 'mac=00:16:3e:00:00:01' ]").unwrap();
+    write("mail", "vif = [ 'mac=00:16:3e:00:00:02' ]");
+    write("xl.conf", "vif.default.bridge=\"xenbr0\"");
+    std::os::unix::fs::symlink("../web.cfg", folder.join("auto/web.cfg")).unwrap();
+    let folders = [folder.clone(), folder.join("auto"), folder.join("web.cfg")];
+    let check =
+        || call(&dom0, ["mac".as_ref(), "check".as_ref()].into_iter().chain(folders.iter().map(|f| f.as_os_str())));
+    let sound = check();
+    assert_eq!((sound.exit, sound.out.as_str()), (0, "2 MAC addresses in 2 files\neach is given once\n"));
+    write("mail", "vif = [ 'mac=00:16:3e:00:00:02', 'bridge=x, mac=00:16:3E:00:00:01' ]");
+    write("new.cfg", "vif = [ 'mac=00:16:3e:00:00' ]");
+    let found = check();
+    let name = |file: &str| folder.join(file).display().to_string();
+    assert_eq!(found.exit, 1);
+    assert!(
+        found.out.contains(&format!("{}, byte 48, line 1; {}, byte 20, line 2", name("mail"), name("web.cfg"))),
+        "{}",
+        found.out
+    );
+    assert!(found.out.contains(&format!("fault  {}: ", name("new.cfg"))), "{}", found.out);
+    assert_eq!(call(&dom0, ["mac", "check", "/nowhere"]).exit, 1);
 }

@@ -6,8 +6,8 @@
 
 use crate::contents::Contents;
 use crate::ifname::IfName;
+use crate::link::PortState;
 use crate::plan::{Plan, Step};
-use crate::snapshot::PortState;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -4,9 +4,10 @@ use crate::dom0::Dom0;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::{self, Guard, Hold};
 use crate::ifname::IfName;
+use crate::link::{BridgeState, Link, Pinning, PortState};
 use crate::mac::MacAddr;
 use crate::plan::{LinkSettings, Plan, Step};
-use crate::snapshot::{BridgeState, Link, Pinning, PortState, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::table::Table;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
@@ -194,7 +195,7 @@ impl Bridge {
 
 /// Deletes a bridge that no network runs on.
 pub(crate) fn plan_delete_idle(bridge: IfName, now: &Snapshot) -> Result<Plan> {
-    match now.networks.get(&bridge) {
+    match now.network_on(bridge) {
         None => plan_delete(bridge, now),
         Some(record) => Err(Error::cannot(
             ErrorKind::Conflict,
@@ -218,7 +219,7 @@ pub(crate) fn plan_delete(bridge: IfName, now: &Snapshot) -> Result<Plan> {
         plan.extend(steps_set_free(port, bridge, now));
     }
     for subnet in now.routes.get(&bridge).into_iter().flatten().copied() {
-        plan.extend([Step::DeleteRoute { link: bridge, subnet }]);
+        plan.extend([Step::DeleteRoute { link: bridge, subnet, metric: None }]);
     }
     for address in now.addresses.get(&bridge).into_iter().flatten().copied() {
         plan.extend([Step::DeleteAddress { link: bridge, address }]);

@@ -1,10 +1,11 @@
 //! What is to stand in our tables.
 
 use crate::dom0::Dom0;
+use crate::forward::Forward;
 use crate::guard::Guard;
 use crate::ifname::IfName;
 use crate::masquerade::Masquerade;
-use crate::network::NetworkRecord;
+use crate::network::{NetworkId, NetworkRecord};
 use crate::plan::Step;
 use crate::table::Table;
 use crate::untracked::Untracked;
@@ -30,8 +31,10 @@ pub struct Contents {
     pub untracked: BTreeMap<IfName, Untracked>,
     /// Subnets that are masqueraded.
     pub masquerades: BTreeSet<Masquerade>,
-    /// Networks that run, by their bridge.
-    pub networks: BTreeMap<IfName, NetworkRecord>,
+    /// Ports of dom0 that lead to guests.
+    pub forwards: BTreeSet<Forward>,
+    /// Networks that run.
+    pub networks: BTreeMap<NetworkId, NetworkRecord>,
 }
 
 impl Contents {
@@ -47,6 +50,7 @@ impl Contents {
             Table::Inet => !(self.ingress.is_empty() && self.masquerades.is_empty() && self.networks.is_empty()),
             Table::Dom0 => !self.dom0.is_empty(),
             Table::Untracked => !self.untracked.is_empty(),
+            Table::Forwards => !self.forwards.is_empty(),
         }
     }
 
@@ -65,10 +69,14 @@ impl Contents {
             Step::SetUntracked { vif, to, .. } => set(&mut self.untracked, *vif, to),
             Step::AddMasquerade { masquerade } => drop(self.masquerades.insert(masquerade.clone())),
             Step::DeleteMasquerade { masquerade } => drop(self.masquerades.remove(masquerade)),
+            Step::AddForward { forward, .. } => drop(self.forwards.insert(forward.clone())),
+            Step::DeleteForward { forward, .. } => drop(self.forwards.remove(forward)),
             Step::AddNetwork { record } => {
-                drop(self.networks.insert(record.network.bridge_name(), record.clone()));
+                self.networks.extend(record.network.id().map(|id| (id, record.clone())));
             }
-            Step::DeleteNetwork { record } => drop(self.networks.remove(&record.network.bridge_name())),
+            Step::DeleteNetwork { record } => {
+                self.networks.retain(|_, there| there.network.id() != record.network.id())
+            }
             Step::Restore { contents } => *self = (**contents).clone(),
             _ => return false,
         }

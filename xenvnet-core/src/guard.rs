@@ -3,12 +3,13 @@
 use crate::antispoof::Lock;
 use crate::error::Result;
 use crate::ifname::IfName;
+use crate::link::{Link, Pinning, PortState};
 use crate::mac::MacAddr;
 use crate::plan::{LinkSettings, Plan, Step};
-use crate::snapshot::{Link, Pinning, PortState, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::table::Table;
 use crate::untracked::{Untracked, step_tracking};
-use crate::vif::{VIF_GROUP, VifId};
+use crate::vif::{VIF_GROUP, VifId, steps_neighbours};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -201,7 +202,13 @@ pub(crate) fn plan(vif: IfName, lock: &Lock, now: &Snapshot) -> Result<Plan> {
     let twin = now.twin_of(vif);
     let paired = twin.is_some() || now.is_paired(vif);
     let both = std::iter::once(link).chain(twin);
-    Ok(Plan::from_iter(both.flat_map(|link| steps(link, lock, paired, now))).once_ready())
+    let plan = Plan::from_iter(both.flat_map(|link| steps(link, lock, paired, now))).once_ready();
+    if link.master.is_some() {
+        return Ok(plan);
+    }
+    // Where dom0 routes to it, dom0 knows its MAC address from its lock.
+    let routed = now.routes.get(&vif).cloned().unwrap_or_default();
+    Ok(plan.then(steps_neighbours(vif, lock, &routed, now).into_iter().collect()))
 }
 
 /// The tables that hold an interface.

@@ -91,6 +91,11 @@ impl IfName {
 }
 
 impl IfName {
+    /// The name with a letter before it, as the cards of shadows have it; an error where that is too long.
+    pub(crate) fn lettered(self, letter: char) -> Result<IfName> {
+        IfName::new(&format!("{letter}{self}"))
+    }
+
     /// What Xen appends to the name of a vif for the tap of the emulated card of the same guest.
     const EMULATED: &str = "-emu";
 

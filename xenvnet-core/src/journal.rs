@@ -4,11 +4,13 @@
 //! spends two writes on a change. A record is whole or, by its checksum, not there at all, and then
 //! the change had not begun.
 
+use crate::ifname::IfName;
 use crate::plan::Plan;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -22,6 +24,8 @@ const HEADER: usize = 16;
 const ACTIVE: u8 = b'A';
 const DONE: u8 = b'D';
 const UNDONE: u8 = b'U';
+/// Done, and put back unless somebody confirms it.
+const PROVISIONAL: u8 = b'P';
 
 /// One change.
 #[derive(Debug)]
@@ -29,10 +33,42 @@ pub(crate) struct Entry {
     state: u8,
     /// Nanoseconds since the boot: the order of changes, whatever happens to the date.
     pub(crate) time: u128,
+    /// When it is to be put back unless somebody confirmed it.
+    pub(crate) confirm_by: Option<u128>,
+    /// The numbers that its interfaces had when it began.
+    pub(crate) seen: BTreeMap<IfName, u32>,
     pub(crate) inverse: Plan,
 }
 
+/// How a change ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Done,
+    Undone,
+    Provisional,
+}
+
+impl End {
+    fn octet(self) -> u8 {
+        match self {
+            End::Done => DONE,
+            End::Undone => UNDONE,
+            End::Provisional => PROVISIONAL,
+        }
+    }
+}
+
+/// Nanoseconds since the boot (CLOCK_BOOTTIME): nobody sets that clock.
+pub(crate) fn now() -> u128 {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default().as_nanos()
+}
+
 impl Entry {
+    /// Whether it waits for somebody to confirm it.
+    pub(crate) fn is_provisional(&self) -> bool {
+        self.state == PROVISIONAL
+    }
+
     /// Whether it ran to its end, one way or the other.
     pub(crate) fn is_closed(&self) -> bool {
         self.state != ACTIVE
@@ -48,6 +84,10 @@ struct Record<P> {
     time: u128,
     /// Records do not outlive the kernel that they are about.
     boot: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    confirm_by: Option<u128>,
+    #[serde(default)]
+    seen: BTreeMap<IfName, u32>,
     inverse: P,
 }
 
@@ -89,9 +129,15 @@ impl Journal {
     }
 
     /// Before the first change: how to put everything back.
-    pub(crate) fn begin(&mut self, inverse: &Plan) -> io::Result<()> {
-        let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default().as_nanos();
-        let json = serde_json::to_vec(&Record { time, boot: boot(), inverse })?;
+    pub(crate) fn begin(
+        &mut self,
+        inverse: &Plan,
+        seen: BTreeMap<IfName, u32>,
+        confirm_within: Option<Duration>,
+    ) -> io::Result<()> {
+        let time = now();
+        let confirm_by = confirm_within.map(|within| time + within.as_nanos());
+        let json = serde_json::to_vec(&Record { time, boot: boot(), confirm_by, seen, inverse })?;
         let mut octets = vec![0; HEADER];
         octets[0] = ACTIVE;
         octets[4..12].copy_from_slice(&(json.len() as u64).to_le_bytes());
@@ -110,15 +156,16 @@ impl Journal {
         self.file.as_deref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// After the last one.
-    pub(crate) fn finish(&mut self, undone: bool) -> io::Result<()> {
-        self.file()?.write_all_at(&[if undone { UNDONE } else { DONE }], 0)?;
-        self.open = false;
+    /// After the last one. What is provisional must be found as long as it is.
+    pub(crate) fn finish(&mut self, end: End) -> io::Result<()> {
+        self.file()?.write_all_at(&[end.octet()], 0)?;
+        self.open = end == End::Provisional;
         Ok(())
     }
 
-    pub(crate) fn mark_undone(file: &File) -> io::Result<()> {
-        file.write_all_at(&[UNDONE], 0)
+    /// Ends a change, whoever made it.
+    pub(crate) fn mark(file: &File, end: End) -> io::Result<()> {
+        file.write_all_at(&[end.octet()], 0)
     }
 
     /// The entry of a journal, if it is whole and of this boot.
@@ -136,7 +183,8 @@ impl Journal {
         }
         let record: Record<Plan> = serde_json::from_slice(json).ok()?;
         let state = header[0];
-        (record.boot == boot()).then_some(Entry { state, time: record.time, inverse: record.inverse })
+        let Record { time, boot: of, confirm_by, seen, inverse } = record;
+        (of == boot()).then_some(Entry { state, time, confirm_by, seen, inverse })
     }
 }
 
@@ -166,13 +214,13 @@ mod tests {
         let mut journal = Journal::create(&folder).unwrap();
         assert!(Journal::read(journal.file().unwrap()).is_none());
         let plan = Plan::from_iter([Step::Up { link: "xenbr0".parse().unwrap() }]);
-        journal.begin(&plan).unwrap();
+        journal.begin(&plan, BTreeMap::new(), None).unwrap();
         let entry = Journal::read(journal.file().unwrap()).unwrap();
         assert!(!entry.is_closed());
         assert_eq!(entry.inverse, plan);
-        journal.finish(false).unwrap();
+        journal.finish(End::Done).unwrap();
         assert!(Journal::read(journal.file().unwrap()).unwrap().is_closed());
-        journal.begin(&Plan::default()).unwrap();
+        journal.begin(&Plan::default(), BTreeMap::new(), None).unwrap();
         assert!(
             Journal::read(journal.file().unwrap()).unwrap().inverse.is_empty(),
             "a shorter record hides a longer one"

@@ -30,6 +30,13 @@ pub struct Masquerade {
     /// Only packets that leave by this interface; without it, by any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uplink: Option<IfName>,
+    /// Also packets to the subnet itself: where others of it are outside, as a part of 10.0.0.0/8 may be.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub everywhere: bool,
+}
+
+fn is_no(yes: &bool) -> bool {
+    !yes
 }
 
 impl Masquerade {
@@ -39,7 +46,7 @@ impl Masquerade {
     /// assert_eq!(xenvnet_core::Masquerade::new("10.0.0.0/8".parse().unwrap()).uplink, None);
     /// ```
     pub fn new(subnet: IpNetwork) -> Masquerade {
-        Masquerade { subnet, uplink: None }
+        Masquerade { subnet, uplink: None, everywhere: false }
     }
 
     /// Only for packets that leave by this interface. It need not exist yet.
@@ -51,6 +58,19 @@ impl Masquerade {
     /// ```
     pub fn uplink(mut self, uplink: IfName) -> Masquerade {
         self.uplink = Some(uplink);
+        self
+    }
+
+    /// Also for packets to the subnet itself, or not.
+    ///
+    /// ```
+    /// # use xenvnet_core::Masquerade;
+    /// let rule = Masquerade::new("10.0.0.0/8".parse().unwrap()).uplink("eth0".parse()?).everywhere(true);
+    /// assert_eq!(rule.to_string(), "10.0.0.0/8 everywhere via eth0");
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn everywhere(mut self, everywhere: bool) -> Masquerade {
+        self.everywhere = everywhere;
         self
     }
 
@@ -81,10 +101,8 @@ impl Masquerade {
 
 impl fmt::Display for Masquerade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.uplink {
-            Some(uplink) => write!(f, "{} via {uplink}", self.subnet),
-            None => write!(f, "{}", self.subnet),
-        }
+        write!(f, "{}{}", self.subnet, if self.everywhere { " everywhere" } else { "" })?;
+        self.uplink.map_or(Ok(()), |uplink| write!(f, " via {uplink}"))
     }
 }
 
@@ -97,10 +115,14 @@ impl FromStr for Masquerade {
             Some((subnet, uplink)) => (subnet, Some(uplink.parse()?)),
             None => (text, None),
         };
+        let (subnet, everywhere) = match subnet.strip_suffix(" everywhere") {
+            Some(subnet) => (subnet, true),
+            None => (subnet, false),
+        };
         let subnet = subnet.parse().map_err(|_| {
             Error::invalid(ErrorKind::Parse, format!("{} is no subnet: ADDRESS/PREFIX is wanted", quoted(subnet))).at(0)
         })?;
-        Ok(Masquerade { subnet, uplink })
+        Ok(Masquerade { subnet, uplink, everywhere })
     }
 }
 
@@ -141,7 +163,14 @@ mod tests {
 
     #[test]
     fn printing_and_parsing_agree() {
-        for text in ["10.98.98.0/24", "10.0.0.0/8 via eth0", "2001:db8::/32", "fd00::/8 via x via y"] {
+        for text in [
+            "10.98.98.0/24",
+            "10.0.0.0/8 via eth0",
+            "10.0.0.0/8 everywhere",
+            "fd00::/8 everywhere via eth0",
+            "2001:db8::/32",
+            "fd00::/8 via x via y",
+        ] {
             match text.parse::<Masquerade>() {
                 Ok(rule) => assert_eq!(rule.to_string(), text),
                 Err(error) => assert!(text.contains("x via y"), "{error}"),

@@ -1,10 +1,12 @@
 //! What a plan depends on: no more than this is observed for it.
 
 use crate::ifname::IfName;
+use crate::network::Network;
 use crate::operation::Operation;
 use crate::table::Table;
 use crate::vif::Port;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// The part of a host that a plan depends on: what is observed for it, whatever the host's size.
 #[derive(Clone, Debug, Default)]
@@ -38,9 +40,19 @@ pub(crate) struct Needs {
     pub(crate) renamed: BTreeSet<IfName>,
     /// Masquerade rules and all networks.
     pub(crate) nat: bool,
+    /// Ports that lead to guests.
+    pub(crate) forwards: bool,
     /// Networks of these bridges alone.
     pub(crate) networks_of: BTreeSet<IfName>,
     pub(crate) sysctls: bool,
+    /// Interfaces whose own settings matter.
+    pub(crate) settings_of: BTreeSet<IfName>,
+    /// All interfaces, with all that dom0 has on them.
+    pub(crate) host: bool,
+    /// All networks, but no masquerade rules.
+    pub(crate) networks: bool,
+    /// Addresses that may come to be routed to guests.
+    pub(crate) hosts: BTreeSet<IpAddr>,
 }
 
 impl Needs {
@@ -69,6 +81,7 @@ impl Needs {
             (Table::Inet, ingress || self.nat),
             (Table::Dom0, self.all_dom0 || !self.dom0.is_empty()),
             (Table::Untracked, self.all_guards || self.untracking),
+            (Table::Forwards, self.forwards),
         ];
         wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(table, _)| table).collect()
     }
@@ -92,8 +105,13 @@ impl Needs {
         self.facts |= other.facts;
         self.renamed.extend(other.renamed);
         self.nat |= other.nat;
+        self.forwards |= other.forwards;
         self.networks_of.extend(other.networks_of);
         self.sysctls |= other.sysctls;
+        self.settings_of.extend(other.settings_of);
+        self.host |= other.host;
+        self.networks |= other.networks;
+        self.hosts.extend(other.hosts);
         self
     }
 }
@@ -123,6 +141,7 @@ impl Operation {
             }
             Operation::SetAntispoof { vif, .. } | Operation::ClearAntispoof { vif } => {
                 needs.vif(*vif);
+                needs.unbridged.insert(*vif);
                 needs.twins.extend(vif.twin());
                 needs.at_ingress = true;
             }
@@ -131,6 +150,10 @@ impl Operation {
             Operation::UnmasqueradeSubnet(_) => {
                 needs.nat = true;
                 needs.all_guards = true;
+            }
+            Operation::ForwardPort(_) | Operation::UnforwardPort { .. } => {
+                needs.forwards = true;
+                needs.host = true;
             }
             Operation::AttachVif(attachment) => {
                 let names = [attachment.vif, attachment.final_name()];
@@ -148,10 +171,14 @@ impl Operation {
                             needs.renamed.extend(attachment.vif.twin());
                         }
                     }
-                    Port::Routed { .. } => {
+                    Port::Routed { gateway_device, .. } => {
+                        needs.links.extend(*gateway_device);
+                        needs.addresses_of.extend(*gateway_device);
                         needs.at_ingress = true;
                         needs.unbridged.extend(names);
                         needs.dom0.extend(names);
+                        needs.networks = true;
+                        needs.hosts.extend(attachment.routed_nets().iter().map(|net| net.ip()));
                     }
                 }
             }
@@ -166,9 +193,17 @@ impl Operation {
                 needs.all_dom0 = true;
             }
             Operation::StartNetwork(network) | Operation::StopNetwork(network) => {
-                needs.whole_bridge(network.bridge_name());
+                match network.bridge() {
+                    Some(bridge) if !network.asks_the_host() => needs.whole_bridge(bridge),
+                    _ => (needs.all_guards, needs.all_dom0) = (true, true),
+                }
+                needs.host = network.asks_the_host();
                 needs.nat = true;
                 needs.sysctls = true;
+                if let Network::Brouter(brouter) = network {
+                    needs.links.extend(brouter.uplink);
+                }
+                needs.settings_of.extend(network.bridge().into_iter().chain(network.uplinks()));
             }
         }
         needs

@@ -4,10 +4,11 @@ use crate::antispoof::Lock;
 use crate::bridge::{self, Bridge};
 use crate::dom0::Dom0;
 use crate::error::Result;
+use crate::forward::{self, Dom0Port, Forward};
 use crate::guard;
 use crate::ifname::IfName;
 use crate::masquerade::Masquerade;
-use crate::network::Network;
+use crate::network::{Network, NetworkId};
 use crate::order;
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
@@ -71,6 +72,14 @@ pub enum Operation {
     MasqueradeSubnet(Masquerade),
     /// A subnet speaks to the outside with its own addresses.
     UnmasqueradeSubnet(Masquerade),
+    /// A port of dom0 leads to a guest.
+    #[doc(alias = "DNAT")]
+    ForwardPort(Forward),
+    /// A port of dom0 leads to no guest.
+    UnforwardPort {
+        /// The port.
+        port: Dom0Port,
+    },
     /// A vif is named, sized, locked, enslaved and up.
     AttachVif(Attachment),
     /// A vif is down, off its bridge, its lock gone. It may have vanished already.
@@ -110,6 +119,8 @@ impl Operation {
             Operation::ClearAntispoof { .. } => "clear_antispoof",
             Operation::MasqueradeSubnet(_) => "masquerade_subnet",
             Operation::UnmasqueradeSubnet(_) => "unmasquerade_subnet",
+            Operation::ForwardPort(_) => "forward_port",
+            Operation::UnforwardPort { .. } => "unforward_port",
             Operation::AttachVif(_) => "attach_vif",
             Operation::DetachVif { .. } => "detach_vif",
             Operation::SetDom0 { .. } => "set_dom0",
@@ -132,6 +143,8 @@ impl Operation {
         "clear_antispoof",
         "masquerade_subnet",
         "unmasquerade_subnet",
+        "forward_port",
+        "unforward_port",
         "attach_vif",
         "detach_vif",
         "set_dom0",
@@ -161,11 +174,21 @@ impl Operation {
             Operation::ClearAntispoof { vif } => guard::plan(*vif, &Lock::Unlocked, now),
             Operation::MasqueradeSubnet(masquerade) => masquerade.plan_add(now),
             Operation::UnmasqueradeSubnet(masquerade) => masquerade.plan_delete(now),
+            Operation::ForwardPort(forward) => forward.plan_add(now),
+            Operation::UnforwardPort { port } => Ok(forward::plan_delete(*port, now)),
             Operation::AttachVif(attachment) => attachment.plan(now),
             Operation::DetachVif { vif } => Ok(vif::plan_detach(*vif, now)),
             Operation::SetDom0 { interface, access } => access.plan(*interface, now),
             Operation::StartNetwork(network) => network.plan_start(now),
             Operation::StopNetwork(network) => network.plan_stop(now),
+        }
+    }
+
+    /// The networks that it starts or stops.
+    pub(crate) fn networks(&self, now: &Snapshot) -> Vec<NetworkId> {
+        match self {
+            Operation::StartNetwork(network) | Operation::StopNetwork(network) => network.ids(now),
+            _ => Vec::new(),
         }
     }
 
@@ -219,14 +242,16 @@ impl fmt::Display for Operation {
             Operation::ClearAntispoof { vif } => write!(f, "clear antispoof on {vif}"),
             Operation::MasqueradeSubnet(masquerade) => write!(f, "masquerade {masquerade}"),
             Operation::UnmasqueradeSubnet(masquerade) => write!(f, "unmasquerade {masquerade}"),
+            Operation::ForwardPort(forward) => write!(f, "forward {}", forward.port),
+            Operation::UnforwardPort { port } => write!(f, "end the forwarding of {port}"),
             Operation::AttachVif(attachment) => write!(f, "attach {} to {}", attachment.vif, attachment.to),
             Operation::DetachVif { vif } => write!(f, "detach {vif}"),
             Operation::SetDom0 { interface, .. } => write!(f, "set what guests on {interface} reach on dom0"),
-            Operation::StartNetwork(network) => write!(f, "start the network of {}", network.bridge_name()),
-            Operation::StopNetwork(network) => write!(f, "stop the network of {}", network.bridge_name()),
+            Operation::StartNetwork(network) => write!(f, "start {}", network.noun()),
+            Operation::StopNetwork(network) => write!(f, "stop {}", network.noun()),
         }
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

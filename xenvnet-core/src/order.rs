@@ -25,7 +25,7 @@ pub(crate) fn in_phases(plan: Plan) -> Plan {
     let mut steps: Vec<Step> = plan.once_ready().steps().to_vec();
     steps.sort_by_key(|step| match step {
         // The kernel forgets these by itself when an interface goes down, and knows none that is.
-        Step::DeleteRoute { .. } | Step::DeleteAddress { .. } => 0,
+        Step::DeleteRoute { .. } | Step::DeleteAddress { .. } | Step::DeleteEntry { .. } => 0,
         Step::Down { .. } => 1,
         Step::SetGuard { table: Table::Netdev, to: Some(_), .. } | Step::AddHook { .. } => 4,
         Step::AddTable { table: Table::Netdev | Table::Inet } => 4,
@@ -34,7 +34,9 @@ pub(crate) fn in_phases(plan: Plan) -> Plan {
         Step::DeleteHook { .. } | Step::SetDom0 { .. } | Step::SetUntracked { .. } => 2,
         Step::Check { .. } => 5,
         Step::Up { .. } => 6,
-        Step::AddAddress { .. } | Step::AddRoute { .. } => 7,
+        Step::AddAddress { .. } | Step::AddRoute { .. } | Step::AddEntry { .. } => 7,
+        Step::SetSysctl { .. } => 8,
+        Step::ForgetConnections { .. } => 9,
         _ => 3,
     });
     steps.into_iter().collect()

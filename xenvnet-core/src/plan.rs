@@ -3,17 +3,21 @@
 use crate::contents::Contents;
 use crate::dom0::Dom0;
 use crate::drops::DropReason;
+use crate::entry::Entry;
+use crate::forward::Forward;
 use crate::guard::Guard;
 use crate::ifname::IfName;
+use crate::link::{BridgeState, Link, Pinning, PortState};
 use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
 use crate::network::NetworkRecord;
-use crate::snapshot::{BridgeState, Link, Pinning, PortState, Sysctl};
+use crate::sysctl::Sysctl;
 use crate::table::Table;
 use crate::untracked::Untracked;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::IpAddr;
 
 /// Settings of a link that one message changes together; what is `None` stays.
 ///
@@ -139,10 +143,33 @@ pub enum Step {
     AddAddress { link: IfName, address: IpNetwork },
     /// Removes an address of dom0 from a link.
     DeleteAddress { link: IfName, address: IpNetwork },
-    /// Adds a route to a subnet that is reached directly over a link.
-    AddRoute { link: IfName, subnet: IpNetwork },
+    /// Adds a route to a subnet that is reached directly over a link. Of two, the one with the lower
+    /// metric is taken; without one, it has the kernel's.
+    AddRoute {
+        link: IfName,
+        subnet: IpNetwork,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        metric: Option<u32>,
+    },
     /// Removes such a route.
-    DeleteRoute { link: IfName, subnet: IpNetwork },
+    DeleteRoute {
+        link: IfName,
+        subnet: IpNetwork,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        metric: Option<u32>,
+    },
+    /// Adds an address, route, rule, next hop or neighbour, just as another interface had it.
+    AddEntry { entry: Entry },
+    /// Takes one away.
+    DeleteEntry { entry: Entry },
+    /// Puts one on another interface, in place.
+    MoveEntry { entry: Entry, from: IfName, to: IfName },
+    /// Waits until a bridge passes on what is sent by it; not at all where its port has no carrier.
+    AwaitSending { bridge: IfName, port: IfName },
+    /// Waits until these addresses of a link are received.
+    AwaitAddresses { link: IfName, addresses: Vec<IpAddr> },
+    /// Has dom0 forget the connections of these addresses: who has one now did not begin them.
+    ForgetConnections { addresses: Vec<IpNetwork> },
     /// Changes a kernel setting.
     SetSysctl { sysctl: Sysctl, from: u32, to: u32 },
     /// Creates one of our tables with its fixed sets, chains and rules.
@@ -168,6 +195,18 @@ pub enum Step {
     AddMasquerade { masquerade: Masquerade },
     /// Removes a masquerade rule.
     DeleteMasquerade { masquerade: Masquerade },
+    /// Has a port of dom0 lead to a guest.
+    AddForward {
+        forward: Forward,
+        /// Whether no other port leads there.
+        alone: bool,
+    },
+    /// Ends that.
+    DeleteForward {
+        forward: Forward,
+        /// Whether no other port leads there.
+        alone: bool,
+    },
     /// Records that a network runs, with what it found.
     AddNetwork { record: NetworkRecord },
     /// Removes such a record.
@@ -218,8 +257,11 @@ impl Step {
             DeleteFdb { port, mac, pinning } => AddFdb { port, mac, pinning },
             AddAddress { link, address } => DeleteAddress { link, address },
             DeleteAddress { link, address } => AddAddress { link, address },
-            AddRoute { link, subnet } => DeleteRoute { link, subnet },
-            DeleteRoute { link, subnet } => AddRoute { link, subnet },
+            AddRoute { link, subnet, metric } => DeleteRoute { link, subnet, metric },
+            DeleteRoute { link, subnet, metric } => AddRoute { link, subnet, metric },
+            AddEntry { entry } => DeleteEntry { entry },
+            DeleteEntry { entry } => AddEntry { entry },
+            MoveEntry { entry, from, to } => MoveEntry { entry: entry.moved(from, to), from: to, to: from },
             SetSysctl { sysctl, from, to } => SetSysctl { sysctl, from: to, to: from },
             AddTable { table } => DeleteTable { table },
             DeleteTable { table } => AddTable { table },
@@ -230,10 +272,16 @@ impl Step {
             SetUntracked { vif, from, to } => SetUntracked { vif, from: to, to: from },
             AddMasquerade { masquerade } => DeleteMasquerade { masquerade },
             DeleteMasquerade { masquerade } => AddMasquerade { masquerade },
+            AddForward { forward, alone } => DeleteForward { forward, alone },
+            DeleteForward { forward, alone } => AddForward { forward, alone },
             AddNetwork { record } => DeleteNetwork { record },
             DeleteNetwork { record } => AddNetwork { record },
+            // On the way back it is the other one that has to be ready.
+            wait @ (AwaitSending { .. } | AwaitAddresses { .. }) => wait,
             // A table of an older layout held the same: there is nothing to go back for.
             ForgetDrops { .. } | Check { .. } | RewriteTable { .. } | Restore { .. } => return None,
+            // Nobody knows them any more.
+            ForgetConnections { .. } => return None,
         })
     }
 
@@ -246,6 +294,11 @@ impl Step {
             SetLink { link, .. } | Up { link } | Down { link } => vec![link],
             AddAddress { link, .. } | DeleteAddress { link, .. } => vec![link],
             AddRoute { link, .. } | DeleteRoute { link, .. } => vec![link],
+            AddEntry { ref entry } | DeleteEntry { ref entry } => entry.indexed_links(),
+            MoveEntry { ref entry, to, .. } => entry.indexed_links().into_iter().chain([to]).collect(),
+            ForgetConnections { .. } => Vec::new(),
+            AwaitSending { bridge, port } => vec![bridge, port],
+            AwaitAddresses { link, .. } => vec![link],
             Enslave { port, bridge, .. } | Release { port, bridge, .. } => vec![port, bridge],
             Check { link, bridge, .. } => [Some(link), bridge].into_iter().flatten().collect(),
             SetPort { port, .. } | AddFdb { port, .. } | DeleteFdb { port, .. } => vec![port],
@@ -253,6 +306,7 @@ impl Step {
                 Vec::new()
             }
             AddMasquerade { .. } | DeleteMasquerade { .. } | AddNetwork { .. } | DeleteNetwork { .. } => Vec::new(),
+            AddForward { .. } | DeleteForward { .. } => Vec::new(),
             AddHook { .. } | DeleteHook { .. } | SetDom0 { .. } | SetUntracked { .. } => Vec::new(),
             RewriteTable { .. } | Restore { .. } => Vec::new(),
         }
@@ -276,8 +330,14 @@ impl Step {
             DeleteFdb { port, mac, .. } => format!("unpin {mac} from {port}"),
             AddAddress { link, address } => format!("add address {address} to {link}"),
             DeleteAddress { link, address } => format!("delete address {address} from {link}"),
-            AddRoute { link, subnet } => format!("add the route to {subnet} over {link}"),
-            DeleteRoute { link, subnet } => format!("delete the route to {subnet} over {link}"),
+            AddRoute { link, subnet, .. } => format!("add the route to {subnet} over {link}"),
+            DeleteRoute { link, subnet, .. } => format!("delete the route to {subnet} over {link}"),
+            AddEntry { entry } => format!("add the {entry}"),
+            DeleteEntry { entry } => format!("delete the {entry}"),
+            MoveEntry { entry, from, to } => format!("move the {} from {from} to {to}", entry.without_link()),
+            ForgetConnections { .. } => "forget former connections".to_owned(),
+            AwaitSending { bridge, .. } => format!("wait for {bridge}"),
+            AwaitAddresses { link, .. } => format!("wait for the addresses of {link}"),
             SetSysctl { sysctl, to, .. } => format!("set {sysctl} to {to}"),
             AddTable { table } => format!("create {table}"),
             DeleteTable { table } => format!("delete {table}"),
@@ -286,8 +346,10 @@ impl Step {
             ForgetDrops { vif, .. } => format!("book out the drop counters of {vif}"),
             AddMasquerade { masquerade } => format!("masquerade {masquerade}"),
             DeleteMasquerade { masquerade } => format!("unmasquerade {masquerade}"),
-            AddNetwork { record } => format!("record the network of {}", record.network.bridge_name()),
-            DeleteNetwork { record } => format!("forget the network of {}", record.network.bridge_name()),
+            AddForward { forward, .. } => format!("forward {}", forward.port),
+            DeleteForward { forward, .. } => format!("end the forwarding of {}", forward.port),
+            AddNetwork { record } => format!("record {}", record.network.noun()),
+            DeleteNetwork { record } => format!("forget {}", record.network.noun()),
             Check { link, .. } => format!("prove {link} as it was set up"),
             AddHook { vif } => format!("filter what comes in by {vif}"),
             DeleteHook { vif } => format!("stop filtering what comes in by {vif}"),
@@ -350,8 +412,20 @@ impl fmt::Display for Step {
             DeleteFdb { port, mac, pinning } => write!(f, "- {port}: fdb {mac} {pinning}"),
             AddAddress { link, address } => write!(f, "+ {link}: address {address}"),
             DeleteAddress { link, address } => write!(f, "- {link}: address {address}"),
-            AddRoute { link, subnet } => write!(f, "+ {link}: route {subnet}"),
-            DeleteRoute { link, subnet } => write!(f, "- {link}: route {subnet}"),
+            AddRoute { link, subnet, metric: None } => write!(f, "+ {link}: route {subnet}"),
+            AddRoute { link, subnet, metric: Some(metric) } => write!(f, "+ {link}: route {subnet} metric {metric}"),
+            DeleteRoute { link, subnet, .. } => write!(f, "- {link}: route {subnet}"),
+            AddEntry { entry } => write!(f, "+ {entry}"),
+            DeleteEntry { entry } => write!(f, "- {entry}"),
+            MoveEntry { entry, from, to } => write!(f, "~ {}: dev {from} -> {to}", entry.without_link()),
+            AwaitSending { bridge, port } => write!(f, "? {bridge}: sends by {port}"),
+            AwaitAddresses { link, addresses } => {
+                write!(f, "? {link}: {} IPv6 addresses are received", addresses.len())
+            }
+            ForgetConnections { addresses } => {
+                let addresses: Vec<_> = addresses.iter().map(IpNetwork::to_string).collect();
+                write!(f, "- connections of {}", addresses.join(", "))
+            }
             SetSysctl { sysctl, from, to } => write!(f, "~ sysctl {sysctl}: {from} -> {to}"),
             AddTable { table } => write!(f, "+ {table}"),
             DeleteTable { table } => write!(f, "- {table}"),
@@ -378,6 +452,8 @@ impl fmt::Display for Step {
             ForgetDrops { vif, .. } => write!(f, "- {vif}: drop counters"),
             AddMasquerade { masquerade } => write!(f, "+ masquerade {masquerade}"),
             DeleteMasquerade { masquerade } => write!(f, "- masquerade {masquerade}"),
+            AddForward { forward, .. } => write!(f, "+ forward {forward}"),
+            DeleteForward { forward, .. } => write!(f, "- forward {forward}"),
             AddNetwork { record } => write!(f, "+ network {}", record.network),
             DeleteNetwork { record } => write!(f, "- network {}", record.network),
             Check { link, bridge: Some(bridge), state, .. } => {

@@ -2,281 +2,24 @@
 
 use crate::dom0::Dom0;
 use crate::drops::Drops;
+use crate::entry::{Entry, EntryKind};
 use crate::error::{Error, ErrorKind, Result};
+use crate::forward::Forward;
 use crate::guard::Guard;
 use crate::ifname::IfName;
+use crate::link::Link;
 use crate::mac::{BridgeSeed, MacAddr};
 use crate::masquerade::Masquerade;
-use crate::network::NetworkRecord;
+use crate::network::{NetworkId, NetworkRecord};
+use crate::network_root::NetworkRoot;
 use crate::plan::{Plan, Step};
+use crate::sysctl::Sysctl;
 use crate::table::Table;
 use crate::untracked::Untracked;
-use crate::vif::{VIF_GROUP, VifId};
+use crate::vif::VifId;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-
-/// The settings of a bridge that this library cares for.
-///
-/// ```
-/// use xenvnet_core::BridgeState;
-/// assert_eq!(BridgeState::new(false).to_string(), "stp off forward_delay 0");
-/// ```
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct BridgeState {
-    /// Whether it takes part in the spanning tree protocol.
-    pub stp: bool,
-    /// How long a port listens before it forwards, in hundredths of a second.
-    pub forward_delay: u32,
-}
-
-impl BridgeState {
-    /// As Xen hosts want it: no delay without the spanning tree protocol, the kernel's 15 seconds
-    /// with it (which then allows no less than 2).
-    ///
-    /// ```
-    /// assert_eq!(xenvnet_core::BridgeState::new(true).forward_delay, 1500);
-    /// ```
-    pub fn new(stp: bool) -> BridgeState {
-        BridgeState { stp, forward_delay: if stp { 1500 } else { 0 } }
-    }
-}
-
-impl fmt::Display for BridgeState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "stp {} forward_delay {}", if self.stp { "on" } else { "off" }, self.forward_delay)
-    }
-}
-
-/// The flags of a bridge port that this library cares for; see bridge(8).
-///
-/// ```
-/// use xenvnet_core::PortState;
-/// assert_eq!(PortState::default().to_string(), "learning on, locked off, flood on, isolated off");
-/// ```
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct PortState {
-    /// Whether the bridge learns the source addresses of its frames.
-    pub learning: bool,
-    /// Whether it cannot reach other isolated ports.
-    pub isolated: bool,
-    /// Whether frames from addresses that are not pinned to it are dropped (Linux 5.18); `None`
-    /// on a kernel that does not know the flag.
-    pub locked: Option<bool>,
-    /// Whether it is sent unicast frames of which the bridge does not know where they belong. Off
-    /// where all of a guest's addresses are pinned: such a frame is another's.
-    #[serde(default = "yes")]
-    pub flood: bool,
-    /// Whether a frame of the spanning tree protocol that comes in by it shuts it down. On where a
-    /// guest is locked on a bridge that speaks the protocol: the bridge takes such frames before any
-    /// filter of its family sees them.
-    #[serde(default)]
-    pub bpdu_guard: bool,
-    /// Of the groups reserved for bridges (01:80:c2:00:00:00 to 0f), those whose frames are treated
-    /// like any other, a bit for each; see ip-link(8). All but pause frames (0xfffd) where a guest is
-    /// locked: dom0's own stack would get them past every filter.
-    #[serde(default)]
-    pub group_fwd_mask: u16,
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl Default for PortState {
-    /// As a port is when it is new.
-    fn default() -> PortState {
-        PortState {
-            learning: true,
-            isolated: false,
-            locked: Some(false),
-            flood: true,
-            bpdu_guard: false,
-            group_fwd_mask: 0,
-        }
-    }
-}
-
-/// How a MAC address is held to a bridge port.
-///
-/// ```
-/// assert_eq!(xenvnet_core::Pinning::default().to_string(), "static sticky");
-/// ```
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pinning {
-    /// It never ages, and no port that sees the address takes it over: for a bridge of one host.
-    #[default]
-    StaticSticky,
-}
-
-impl fmt::Display for Pinning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Pinning::StaticSticky => "static sticky",
-        })
-    }
-}
-
-impl fmt::Display for PortState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = |on: bool| if on { "on" } else { "off" };
-        write!(f, "learning {}, ", word(self.learning))?;
-        if let Some(locked) = self.locked {
-            write!(f, "locked {}, ", word(locked))?;
-        }
-        write!(f, "flood {}, isolated {}", word(self.flood), word(self.isolated))?;
-        if self.bpdu_guard {
-            f.write_str(", guard on")?;
-        }
-        if self.group_fwd_mask != 0 {
-            write!(f, ", group_fwd_mask {:#x}", self.group_fwd_mask)?;
-        }
-        Ok(())
-    }
-}
-
-/// One network interface.
-///
-/// ```
-/// use xenvnet_core::Link;
-/// let link = Link::new(4, "vif1.0".parse()?);
-/// assert!(!link.is_bridge() && !link.up);
-/// # Ok::<(), xenvnet_core::Error>(())
-/// ```
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
-    /// The kernel's number for it, never given twice until it reboots.
-    #[doc(alias = "ifindex")]
-    pub index: u32,
-    /// Its name.
-    pub name: IfName,
-    /// Its MAC address, if it is an Ethernet interface.
-    pub mac: Option<MacAddr>,
-    /// Its MTU in bytes.
-    pub mtu: u32,
-    /// Whether it is administratively up.
-    pub up: bool,
-    /// Its link group.
-    pub group: u32,
-    /// Its alias, empty for none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub alias: String,
-    /// The bridge that it is a port of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub master: Option<IfName>,
-    /// Whether the kernel gives it an IPv6 link-local address; `None` where it has no IPv6.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auto_link_local: Option<bool>,
-    /// A bridge's own settings.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bridge: Option<BridgeState>,
-    /// A bridge port's flags.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<PortState>,
-    /// Whether the guard of the spanning tree protocol shut this port: a frame of the protocol came
-    /// in by it.
-    #[serde(default, skip_serializing_if = "is_no")]
-    pub shut: bool,
-}
-
-fn is_no(yes: &bool) -> bool {
-    !yes
-}
-
-impl Link {
-    /// An interface as it is when it is new: down, in no group, on no bridge.
-    ///
-    /// ```
-    /// assert_eq!(xenvnet_core::Link::new(4, "vif1.0".parse()?).mtu, 1500);
-    /// # Ok::<(), xenvnet_core::Error>(())
-    /// ```
-    pub fn new(index: u32, name: IfName) -> Link {
-        Link {
-            index,
-            name,
-            mac: None,
-            mtu: 1500,
-            up: false,
-            group: 0,
-            alias: String::new(),
-            master: None,
-            auto_link_local: Some(true),
-            bridge: None,
-            port: None,
-            shut: false,
-        }
-    }
-
-    /// Whether it is a bridge.
-    ///
-    /// ```
-    /// assert!(!xenvnet_core::Link::new(4, "vif1.0".parse()?).is_bridge());
-    /// # Ok::<(), xenvnet_core::Error>(())
-    /// ```
-    pub fn is_bridge(&self) -> bool {
-        self.bridge.is_some()
-    }
-
-    /// The name that Xen gave it, if it is a vif or the tap of one: its alias, where it was renamed.
-    pub(crate) fn xen_name(&self) -> Option<IfName> {
-        let named = |name: &str| name.parse::<VifId>().is_ok().then(|| name.parse().ok())?;
-        named(&self.alias).or_else(|| named(self.name.as_str()))
-    }
-
-    /// Whether it was put into the group of guests' interfaces.
-    ///
-    /// ```
-    /// assert!(!xenvnet_core::Link::new(4, "vif1.0".parse()?).is_vif());
-    /// # Ok::<(), xenvnet_core::Error>(())
-    /// ```
-    pub fn is_vif(&self) -> bool {
-        self.group == VIF_GROUP
-    }
-}
-
-/// A setting under `/proc/sys/net` that a network turns on.
-///
-/// ```
-/// assert_eq!(xenvnet_core::Sysctl::Ip4Forward.to_string(), "net.ipv4.ip_forward");
-/// ```
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Sysctl {
-    /// Whether IPv4 packets are forwarded between interfaces.
-    Ip4Forward,
-    /// Whether IPv6 packets are forwarded between interfaces.
-    Ip6Forward,
-}
-
-impl Sysctl {
-    /// All of them.
-    ///
-    /// ```
-    /// assert_eq!(xenvnet_core::Sysctl::ALL.len(), 2);
-    /// ```
-    pub const ALL: [Sysctl; 2] = [Sysctl::Ip4Forward, Sysctl::Ip6Forward];
-
-    /// Its file below `/proc/sys/net`.
-    pub(crate) fn path(self) -> &'static str {
-        match self {
-            Sysctl::Ip4Forward => "ipv4/ip_forward",
-            Sysctl::Ip6Forward => "ipv6/conf/all/forwarding",
-        }
-    }
-}
-
-impl fmt::Display for Sysctl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "net.{}", self.path().replace('/', "."))
-    }
-}
 
 /// A host's network at one moment, whole or as far as some operations need it.
 ///
@@ -329,10 +72,26 @@ pub struct Snapshot {
     pub drops: Vec<Drops>,
     /// Masquerade rules of ours.
     pub masquerades: BTreeSet<Masquerade>,
-    /// Networks that run, by their bridge.
-    pub networks: BTreeMap<IfName, NetworkRecord>,
+    /// Ports of dom0 that lead to guests.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub forwards: BTreeSet<Forward>,
+    /// Networks that run.
+    pub networks: BTreeMap<NetworkId, NetworkRecord>,
     /// Kernel settings.
     pub sysctls: BTreeMap<Sysctl, u32>,
+    /// Settings of single interfaces, where something may have to be moved or put back.
+    #[serde(skip)]
+    pub(crate) link_sysctls: BTreeMap<Sysctl, u32>,
+    /// Addresses, routes, rules, next hops and neighbours as they are, where something may have to be
+    /// moved: in the kernel's order.
+    #[serde(skip)]
+    pub(crate) entries: Vec<Entry>,
+    /// The root file system, where it is on the network and nobody dares to move what it hangs on.
+    #[serde(skip)]
+    pub(crate) network_root: Option<NetworkRoot>,
+    /// Whether this kernel renames interfaces that are up (Linux 6.2).
+    #[serde(skip)]
+    pub(crate) renames_up: bool,
     /// What the MAC addresses of this host's bridges are made with. Not for reports: machine-id(5)
     /// asks that nothing made from it is shown to others.
     #[serde(skip)]
@@ -462,6 +221,34 @@ impl Snapshot {
         Err(Error::cannot(ErrorKind::InvalidArgument, what(), format!("{name} is no bridge")))
     }
 
+    /// The network that runs on a bridge.
+    pub(crate) fn network_on(&self, bridge: IfName) -> Option<&NetworkRecord> {
+        self.networks.get(&NetworkId::Interface(bridge)).filter(|record| record.network.bridge() == Some(bridge))
+    }
+
+    /// The interface of the default route: of IPv4 if there is one, of several that with the lowest
+    /// metric. Only known where entries are.
+    pub(crate) fn default_link(&self) -> Option<IfName> {
+        let defaults = self.entries.iter().filter_map(|entry| Some((entry, entry.default_link()?)));
+        defaults.min_by_key(|(entry, _)| (!entry.is_ipv4(), entry.metric())).map(|(_, link)| link)
+    }
+
+    /// An interface that was just made has the settings that new ones have.
+    pub(crate) fn sysctls_of_new(&mut self, link: IfName) {
+        let Ok(default) = "default".parse() else { return };
+        let of_default = |(sysctl, value): (&Sysctl, &u32)| match sysctl {
+            Sysctl::Link(name, setting) if *name == default => Some((Sysctl::Link(link, *setting), *value)),
+            _ => None,
+        };
+        let new: Vec<_> = self.link_sysctls.iter().filter_map(of_default).collect();
+        self.link_sysctls.extend(new);
+    }
+
+    /// A setting, of the whole host or of one interface, as far as it was read.
+    pub(crate) fn sysctl(&self, sysctl: Sysctl) -> Option<u32> {
+        self.sysctls.get(&sysctl).or_else(|| self.link_sysctls.get(&sysctl)).copied()
+    }
+
     /// What this becomes when a plan has been carried out: how one operation's plan builds on
     /// another's before either touches the kernel.
     ///
@@ -479,7 +266,7 @@ impl Snapshot {
         snapshot
     }
 
-    fn take(&mut self, step: &Step) {
+    pub(crate) fn take(&mut self, step: &Step) {
         use Step::*;
         match step.clone() {
             AddBridge { bridge, mac, mtu, state, auto_link_local } => {
@@ -503,6 +290,14 @@ impl Snapshot {
                     link.name = to;
                     self.links.insert(to, link);
                 }
+                self.links.values_mut().filter(|link| link.master == Some(from)).for_each(|l| l.master = Some(to));
+                rename_key(&mut self.addresses, from, to);
+                rename_key(&mut self.routes, from, to);
+                let sysctls = std::mem::take(&mut self.link_sysctls);
+                self.link_sysctls = sysctls.into_iter().map(|(sysctl, v)| (sysctl.renamed(from, to), v)).collect();
+                // Rules name whoever has the name.
+                let numbered = self.entries.iter_mut().filter(|entry| entry.kind() != EntryKind::Rule);
+                numbered.for_each(|entry| *entry = entry.moved(from, to));
             }
             SetLink { link, to, .. } => self.change(link, |link| {
                 link.mac = to.mac.or(link.mac);
@@ -524,8 +319,24 @@ impl Snapshot {
             SetPort { port, to, .. } => self.change(port, |link| link.port = Some(to)),
             AddAddress { link, address } => drop(self.addresses.entry(link).or_default().insert(address)),
             DeleteAddress { link, address } => remove_from(&mut self.addresses, link, &address),
-            AddRoute { link, subnet } => drop(self.routes.entry(link).or_default().insert(subnet)),
-            DeleteRoute { link, subnet } => remove_from(&mut self.routes, link, &subnet),
+            AddRoute { link, subnet, .. } => drop(self.routes.entry(link).or_default().insert(subnet)),
+            DeleteRoute { link, subnet, .. } => remove_from(&mut self.routes, link, &subnet),
+            AddEntry { entry } => {
+                self.take_entry(&entry, true);
+                self.entries.push(entry);
+            }
+            DeleteEntry { entry } => {
+                self.take_entry(&entry, false);
+                self.entries.retain(|there| !there.is_same(&entry));
+            }
+            MoveEntry { entry, from, to } => {
+                self.take_entry(&entry, false);
+                let moved = entry.moved(from, to);
+                self.take_entry(&moved, true);
+                let there = self.entries.iter_mut().filter(|there| there.is_same(&entry));
+                there.for_each(|there| *there = moved.clone());
+            }
+            SetSysctl { sysctl: sysctl @ Sysctl::Link(..), to, .. } => drop(self.link_sysctls.insert(sysctl, to)),
             SetSysctl { sysctl, to, .. } => drop(self.sysctls.insert(sysctl, to)),
             AddTable { table } | RewriteTable { table } => drop(self.tables.insert(table, LAYOUT)),
             DeleteTable { table } => drop(self.tables.remove(&table)),
@@ -537,7 +348,7 @@ impl Snapshot {
                     .extend(Table::ALL.iter().copied().filter(|table| contents.needs(*table)).map(|t| (t, LAYOUT)));
                 (self.guards, self.ingress, self.dom0) = (contents.guards, contents.ingress, contents.dom0);
                 (self.untracked, self.masquerades) = (contents.untracked, contents.masquerades);
-                self.networks = contents.networks;
+                (self.networks, self.forwards) = (contents.networks, contents.forwards);
             }
             SetGuard { table, vif, to, .. } => {
                 let guards = if table == Table::Netdev { &mut self.ingress } else { &mut self.guards };
@@ -558,10 +369,29 @@ impl Snapshot {
             }
             AddMasquerade { masquerade } => drop(self.masquerades.insert(masquerade)),
             DeleteMasquerade { masquerade } => drop(self.masquerades.remove(&masquerade)),
-            AddNetwork { record } => drop(self.networks.insert(record.network.bridge_name(), record)),
-            DeleteNetwork { record } => drop(self.networks.remove(&record.network.bridge_name())),
+            AddForward { forward, .. } => drop(self.forwards.insert(forward)),
+            DeleteForward { forward, .. } => drop(self.forwards.remove(&forward)),
+            AddNetwork { record } => {
+                self.networks.extend(record.network.id().map(|id| (id, record)));
+            }
+            DeleteNetwork { record } => self.networks.retain(|_, there| there.network.id() != record.network.id()),
             DeleteFdb { port, mac, .. } => drop(self.pinned.remove(&(port, mac))),
-            AddFdb { .. } | Check { .. } => {}
+            AddFdb { .. } | Check { .. } | ForgetConnections { .. } => {}
+            AwaitSending { .. } | AwaitAddresses { .. } => {}
+        }
+    }
+
+    /// What the reports show of an entry comes or goes with it.
+    fn take_entry(&mut self, entry: &Entry, comes: bool) {
+        let take = |of: &mut BTreeMap<IfName, BTreeSet<IpNetwork>>, link, net| match comes {
+            true => drop(of.entry(link).or_default().insert(net)),
+            false => remove_from(of, link, &net),
+        };
+        if let (Some(address), Some(link)) = (entry.address(), entry.links().first()) {
+            take(&mut self.addresses, *link, address);
+        }
+        if let Some((link, subnet)) = entry.as_direct_route() {
+            take(&mut self.routes, link, subnet);
         }
     }
 
@@ -576,6 +406,12 @@ fn set_or_remove<T>(of: &mut BTreeMap<IfName, T>, name: IfName, to: Option<T>) {
     match to {
         Some(value) => drop(of.insert(name, value)),
         None => drop(of.remove(&name)),
+    }
+}
+
+fn rename_key<T>(of: &mut BTreeMap<IfName, T>, from: IfName, to: IfName) {
+    if let Some(value) = of.remove(&from) {
+        of.insert(to, value);
     }
 }
 

@@ -13,15 +13,17 @@
 
 use crate::asked::{self, Asked, AskedFile};
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::{Entry, Journal};
+use crate::ifname::IfName;
+use crate::journal::{End, Entry, Journal};
 use crate::namespace::Namespace;
-use crate::plan::Plan;
+use crate::network::NetworkId;
+use crate::plan::{Plan, Step};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl, open, openat, renameat};
 use nix::libc;
 use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
@@ -131,7 +133,8 @@ impl State {
                 log::warn!("{name}: a change was cut off in the middle; undo puts it back");
             }
             let newest = entry.as_ref().is_some_and(|entry| Some(entry.time) == newest);
-            if *gone && !cut_off && !newest {
+            let waits = entry.as_ref().is_some_and(Entry::is_provisional);
+            if *gone && !cut_off && !newest && !waits {
                 let _ = unlinkat(held.folder, name.as_str(), UnlinkatFlags::NoRemoveDir);
             }
         }
@@ -184,6 +187,20 @@ struct Found {
     gone: bool,
 }
 
+/// A change that wants to be confirmed.
+pub(crate) struct Provisional {
+    pub(crate) entry: Entry,
+    /// When it is to be put back.
+    pub(crate) until: u128,
+    /// Whether all of it was done.
+    pub(crate) is_complete: bool,
+    /// Whether its maker is gone.
+    pub(crate) is_abandoned: bool,
+}
+
+/// The file that is locked by whoever is on the watch.
+const SENTINEL: &str = "sentinel";
+
 /// The lock, held.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
@@ -218,16 +235,21 @@ impl Held<'_> {
     }
 
     /// Before the first change: how to put everything back.
-    pub(crate) fn begin(&mut self, inverse: &Plan) -> std::io::Result<()> {
+    pub(crate) fn begin(
+        &mut self,
+        inverse: &Plan,
+        seen: BTreeMap<IfName, u32>,
+        confirm_within: Option<Duration>,
+    ) -> std::io::Result<()> {
         if self.journal.is_open() {
             *self.journal = Journal::create(self.folder)?;
         }
-        self.journal.begin(inverse)
+        self.journal.begin(inverse, seen, confirm_within)
     }
 
     /// After the last one.
-    pub(crate) fn finish(&mut self, undone: bool) -> std::io::Result<()> {
-        self.journal.finish(undone)
+    pub(crate) fn finish(&mut self, end: End) -> std::io::Result<()> {
+        self.journal.finish(end)
     }
 
     /// Notes what a change brought about.
@@ -263,7 +285,64 @@ impl Held<'_> {
     /// Notes that a change was undone.
     pub(crate) fn close(&self, name: &str) -> Result<()> {
         let file = file(self.folder, name, OFlag::O_RDWR).map_err(|errno| self.failed(errno.desc()))?;
-        Journal::mark_undone(&file).map_err(|error| self.failed(&error.to_string()))
+        Journal::mark(&file, End::Undone).map_err(|error| self.failed(&error.to_string()))
+    }
+
+    /// What was begun with these networks and cut off has been brought to an end by now, one way or the
+    /// other: nobody is to undo it any more.
+    pub(crate) fn close_begun(&self, networks: &BTreeSet<NetworkId>) -> Result<()> {
+        if networks.is_empty() {
+            return Ok(());
+        }
+        let is_about = |entry: &Entry| {
+            let of = |step: &Step| match step {
+                Step::AddNetwork { record } | Step::DeleteNetwork { record } => record.network.id(),
+                _ => None,
+            };
+            let mut about = entry.inverse.steps().iter().filter_map(of).peekable();
+            about.peek().is_some() && about.all(|id| networks.contains(&id))
+        };
+        for Found { name, entry, gone } in self.entries()? {
+            if gone && entry.is_some_and(|entry| !entry.is_closed() && is_about(&entry)) {
+                self.close(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes that want to be confirmed, and have not been.
+    pub(crate) fn provisional(&self) -> Result<Vec<(String, Provisional)>> {
+        let found = self.entries()?.into_iter();
+        let waiting = found.filter_map(|Found { name, entry, gone }| {
+            let entry = entry?;
+            let until = entry.confirm_by?;
+            let is_complete = entry.is_provisional();
+            (is_complete || !entry.is_closed())
+                .then_some((name, Provisional { entry, until, is_complete, is_abandoned: gone }))
+        });
+        Ok(waiting.collect())
+    }
+
+    /// Notes that a change was confirmed.
+    pub(crate) fn confirm(&self, name: &str) -> Result<()> {
+        let file = file(self.folder, name, OFlag::O_RDWR).map_err(|errno| self.failed(errno.desc()))?;
+        Journal::mark(&file, End::Done).map_err(|error| self.failed(&error.to_string()))
+    }
+
+    /// Goes on the watch over provisional changes; `None` where somebody is.
+    pub(crate) fn watch(&self) -> Result<Option<Flock<File>>> {
+        let file =
+            file(self.folder, SENTINEL, OFlag::O_RDWR | OFlag::O_CREAT).map_err(|errno| self.failed(errno.desc()))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(watch) => Ok(Some(watch)),
+            Err((_, Errno::EAGAIN)) => Ok(None),
+            Err((_, errno)) => Err(self.failed(errno.desc())),
+        }
+    }
+
+    /// Whether somebody is.
+    pub(crate) fn is_watched(&self) -> Result<bool> {
+        Ok(self.watch()?.is_none())
     }
 }
 

@@ -30,15 +30,18 @@ pub enum Table {
     /// `table bridge xenvnet_untracked`: guests whose bridged packets stay out of dom0's table of
     /// connections.
     Untracked,
+    /// `table inet xenvnet_forwards`: ports of dom0 that lead to guests.
+    Forwards,
 }
 
 impl Table {
     /// All of them.
     ///
     /// ```
-    /// assert_eq!(xenvnet_core::Table::ALL.len(), 5);
+    /// assert_eq!(xenvnet_core::Table::ALL.len(), 6);
     /// ```
-    pub const ALL: &'static [Table] = &[Table::Bridge, Table::Netdev, Table::Inet, Table::Dom0, Table::Untracked];
+    pub const ALL: &'static [Table] =
+        &[Table::Bridge, Table::Netdev, Table::Inet, Table::Dom0, Table::Untracked, Table::Forwards];
 
     /// Its name within its family.
     ///
@@ -50,6 +53,7 @@ impl Table {
             Table::Bridge | Table::Netdev | Table::Inet => "xenvnet",
             Table::Dom0 => "xenvnet_dom0",
             Table::Untracked => "xenvnet_untracked",
+            Table::Forwards => "xenvnet_forwards",
         }
     }
 
@@ -62,7 +66,7 @@ impl Table {
         match self {
             Table::Bridge | Table::Untracked => "bridge",
             Table::Netdev => "netdev",
-            Table::Inet | Table::Dom0 => "inet",
+            Table::Inet | Table::Dom0 | Table::Forwards => "inet",
         }
     }
 }

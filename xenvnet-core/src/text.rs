@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use ipnetwork::IpNetwork;
 use serde::de::DeserializeOwned;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 /// Reads an IP address, IPv4 or IPv6.
@@ -35,6 +35,24 @@ pub fn parse_ip_network(text: &str) -> Result<IpNetwork> {
     text.parse().map_err(|_| wrong())
 }
 
+/// Reads an IP address and a port: `10.98.98.2:80`, `[fd00::2]:80`.
+///
+/// # Errors
+/// [`ErrorKind::Parse`].
+///
+/// ```
+/// assert_eq!(xenvnet_core::parse_socket("10.98.98.2:80")?.port(), 80);
+/// assert!(xenvnet_core::parse_socket("fd00::2:80").is_err());
+/// # Ok::<(), xenvnet_core::Error>(())
+/// ```
+pub fn parse_socket(text: &str) -> Result<SocketAddr> {
+    text.parse().map_err(|_| {
+        Error::invalid(ErrorKind::Parse, format!("{} is no address and port", quoted(text)))
+            .at(0)
+            .with_advice("write ADDRESS:PORT, of IPv6 [ADDRESS]:PORT")
+    })
+}
+
 /// Reads a value from JSON.
 pub(crate) fn from_json<T: DeserializeOwned>(text: &str, noun: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
@@ -60,9 +78,24 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-/// The words of a line with the byte that each begins at.
-pub(crate) fn words(line: &str) -> impl Iterator<Item = (usize, &str)> {
-    line.split_ascii_whitespace().map(move |word| (offset_in(line, word), word))
+/// The words of a line with the byte that each begins at. Double quotes hold one together.
+pub(crate) fn words(line: &str) -> Vec<(usize, &str)> {
+    let mut quoted = false;
+    let mut words = Vec::new();
+    let mut start = None;
+    for (at, octet) in line.bytes().enumerate() {
+        quoted ^= octet == b'"';
+        match (octet.is_ascii_whitespace() && !quoted, start) {
+            (true, Some(from)) => {
+                words.push((from, &line[from..at]));
+                start = None;
+            }
+            (false, None) => start = Some(at),
+            _ => {}
+        }
+    }
+    words.extend(start.map(|from| (from, &line[from..])));
+    words
 }
 
 /// Where in a text a part of it begins.

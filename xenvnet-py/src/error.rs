@@ -11,8 +11,17 @@ pub(crate) fn raise(error: Error) -> PyErr {
 
 /// Something that core does not read from texts, and that could not be read.
 pub(crate) fn unreadable(why: impl Into<String>) -> PyErr {
+    refused(ErrorKind::Parse, why)
+}
+
+/// Something that cannot be meant, and that core is never given.
+pub(crate) fn unmeant(why: impl Into<String>) -> PyErr {
+    refused(ErrorKind::InvalidArgument, why)
+}
+
+fn refused(kind: ErrorKind, why: impl Into<String>) -> PyErr {
     Python::attach(|py| {
-        let exception = class(py, ErrorKind::Parse).and_then(|class| class.call1((why.into(),)));
+        let exception = class(py, kind).and_then(|class| class.call1((why.into(),)));
         exception.map_or_else(|missing| missing, PyErr::from_value)
     })
 }

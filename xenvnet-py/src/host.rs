@@ -5,20 +5,24 @@ use crate::attachment::Attachment;
 use crate::bridge::BridgeArg;
 use crate::convert::{Name, OneOrMany, wrong_type};
 use crate::dom0::Dom0Arg;
-use crate::error::raise;
+use crate::error::{raise, unmeant};
+use crate::forward::{Dom0Port, ForwardArg};
 use crate::logger;
 use crate::masquerade::MasqueradeArg;
 use crate::network::NetworkArg;
 use crate::operation::Operation;
 use crate::plan::Plan;
 use crate::report::Report;
+use crate::sentinel::Sentinel;
 use crate::snapshot::Snapshot;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyDelta;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use xenvnet_core::Operation as Asked;
 
 /// A host's network, opened once and kept: sockets to the kernel in one network namespace.
@@ -133,6 +137,18 @@ impl Host {
         self.ask(py, Asked::UnmasqueradeSubnet(subnet.0))
     }
 
+    /// A port of dom0 leads to a port of a guest: a Forward, or its text, such as
+    /// "tcp:8080 to 10.98.98.2:80". Whether dom0 forwards at all is a matter of the network.
+    fn forward_port(&self, py: Python<'_>, forward: ForwardArg) -> PyResult<bool> {
+        self.ask(py, Asked::ForwardPort(forward.0))
+    }
+
+    /// A port of dom0, such as "tcp:8080", leads to no guest, by IPv4 or IPv6. Connections that are
+    /// open stay so.
+    fn unforward_port(&self, py: Python<'_>, port: Dom0Port) -> PyResult<bool> {
+        self.ask(py, Asked::UnforwardPort { port: port.0 })
+    }
+
     /// A vif is named, sized, locked, enslaved or routed, and up, in the safe order. Where both
     /// vifD.N and vifD.N-emu of a guest are attached to a bridge, they are one card with one lock.
     fn attach_vif(&self, py: Python<'_>, attachment: Attachment) -> PyResult<bool> {
@@ -157,13 +173,14 @@ impl Host {
         self.ask(py, Asked::SetDom0 { interface: interface.0, access: access.0 })
     }
 
-    /// A network runs. An UnsupportedError where forwarding cannot be read.
+    /// A network runs. An UnsupportedError where a setting that it needs cannot be read.
     fn start_network(&self, py: Python<'_>, network: NetworkArg) -> PyResult<bool> {
         self.ask(py, Asked::StartNetwork(network.0))
     }
 
-    /// A network does not run. With the last of its address family the host's forwarding goes back
-    /// to what it was; the kernel sets that of every interface with it.
+    /// A network does not run: an uplink has again what a bridge took over from it. With the last
+    /// network of an address family the host's forwarding goes back to what it was; the kernel sets
+    /// that of every interface with it.
     fn stop_network(&self, py: Python<'_>, network: NetworkArg) -> PyResult<bool> {
         self.ask(py, Asked::StopNetwork(network.0))
     }
@@ -190,6 +207,13 @@ impl Host {
         self.call(py, |host| host.apply(&plan.0)).map(xenvnet_core::Outcome::is_changed)
     }
 
+    /// Waits until an interface has its carrier, at most this long: seconds, or a timedelta. False where
+    /// it has none by then. Other calls do not wait for this one.
+    #[pyo3(signature = (link, *, within))]
+    fn wait_for_carrier(&self, py: Python<'_>, link: Name, within: Within) -> PyResult<bool> {
+        self.call(py, |host| host.wait_for_carrier(link.0, within.0))
+    }
+
     /// Brings one operation about.
     fn run(&self, py: Python<'_>, operation: Operation) -> PyResult<bool> {
         self.ask(py, operation.0)
@@ -199,6 +223,27 @@ impl Host {
     fn run_all(&self, py: Python<'_>, operations: OneOrMany<Operation>) -> PyResult<bool> {
         let operations = plain(operations);
         self.call(py, |host| host.run_all(&operations)).map(xenvnet_core::Outcome::is_changed)
+    }
+
+    /// Brings several operations about like run_all, to be put back unless confirm is called within
+    /// this time, by whatever process: seconds, or a timedelta. What puts them back is a Sentinel in
+    /// another process, also when this one dies in the middle; a StateError where none is on the watch.
+    #[pyo3(signature = (operations, *, within))]
+    fn run_provisionally(&self, py: Python<'_>, operations: OneOrMany<Operation>, within: Within) -> PyResult<bool> {
+        let operations = plain(operations);
+        self.call(py, |host| host.run_provisionally(&operations, within.0)).map(xenvnet_core::Outcome::is_changed)
+    }
+
+    /// What was done provisionally stays. False where nothing was, or where it was put back already.
+    fn confirm(&self, py: Python<'_>) -> PyResult<bool> {
+        self.call(py, |host| host.confirm()).map(xenvnet_core::Outcome::is_changed)
+    }
+
+    /// Goes on the watch over provisional changes of this host, until it is closed. One at a time: a
+    /// BusyError where another one is. It belongs into a process of its own.
+    fn sentinel(&self, py: Python<'_>) -> PyResult<Sentinel> {
+        let host = self.host()?;
+        detached(py, || Sentinel::of(host))
     }
 
     /// Whether the kernel still holds what was asked for. Everything is read back and compared with
@@ -250,7 +295,7 @@ impl Host {
 }
 
 /// Waits for the kernel without the interpreter.
-fn detached<T: Send>(py: Python<'_>, call: impl FnOnce() -> xenvnet_core::Result<T> + Send) -> PyResult<T> {
+pub(crate) fn detached<T: Send>(py: Python<'_>, call: impl FnOnce() -> xenvnet_core::Result<T> + Send) -> PyResult<T> {
     logger::follow_level(py)?;
     let result = py.detach(call);
     logger::raised(py)?;
@@ -259,6 +304,21 @@ fn detached<T: Send>(py: Python<'_>, call: impl FnOnce() -> xenvnet_core::Result
 
 fn plain(operations: OneOrMany<Operation>) -> Vec<Asked> {
     operations.0.into_iter().map(|operation| operation.0).collect()
+}
+
+/// A time: seconds, or a `timedelta`.
+struct Within(Duration);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Within {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Within> {
+        let seconds = match object.cast::<PyDelta>() {
+            Ok(delta) => delta.call_method0("total_seconds")?.extract::<f64>()?,
+            Err(_) => object.extract().map_err(|_| wrong_type("a time (seconds, or a timedelta)", &object))?,
+        };
+        Duration::try_from_secs_f64(seconds).map(Within).map_err(|error| unmeant(format!("{seconds} s: {error}")))
+    }
 }
 
 /// A network namespace: its path, or a descriptor of it.

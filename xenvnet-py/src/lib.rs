@@ -11,6 +11,7 @@ mod bridge;
 mod convert;
 mod dom0;
 mod error;
+mod forward;
 mod host;
 mod json;
 mod logger;
@@ -20,6 +21,7 @@ mod network;
 mod operation;
 mod plan;
 mod report;
+mod sentinel;
 mod snapshot;
 mod value;
 mod vif;
@@ -36,19 +38,25 @@ mod _xenvnet {
     #[pymodule_export]
     use crate::dom0::Dom0;
     #[pymodule_export]
+    use crate::forward::Forward;
+    #[pymodule_export]
     use crate::host::Host;
     #[pymodule_export]
     use crate::mac::MacAddr;
     #[pymodule_export]
     use crate::masquerade::Masquerade;
     #[pymodule_export]
-    use crate::network::{Brouter, Network};
+    use crate::network::{
+        AdditionalPort, BridgedNetwork, Brouter, NatNetwork, Network, NoNetwork, RoutedNetwork, ShadowNetwork,
+    };
     #[pymodule_export]
     use crate::operation::Operation;
     #[pymodule_export]
     use crate::plan::Plan;
     #[pymodule_export]
     use crate::report::Report;
+    #[pymodule_export]
+    use crate::sentinel::Sentinel;
     #[pymodule_export]
     use crate::snapshot::Snapshot;
     #[pymodule_export]

@@ -1,10 +1,11 @@
 //! `MacAddr`.
 
-use crate::convert::{Ip, wrong_type};
+use crate::convert::{Ip, Mac, OneOrMany, wrong_type};
 use crate::error::raise;
 use crate::value::Call;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use xenvnet_core::MacPrefix;
 
@@ -60,7 +61,7 @@ impl MacAddr {
     /// The prefix is two octets, locally administered and unicast; 2e:00 unless given.
     #[classmethod]
     #[pyo3(signature = (ip, *, prefix = None))]
-    fn from_ip(_class: &Bound<'_, pyo3::types::PyType>, ip: Ip, prefix: Option<&str>) -> PyResult<MacAddr> {
+    fn from_ip(_class: &Bound<'_, PyType>, ip: Ip, prefix: Option<&str>) -> PyResult<MacAddr> {
         let prefix = match prefix {
             Some(prefix) => prefix.parse().map_err(raise)?,
             None => MacPrefix::default(),
@@ -70,8 +71,30 @@ impl MacAddr {
 
     /// A random address from Xen's own range.
     #[classmethod]
-    fn random_xen(_class: &Bound<'_, pyo3::types::PyType>) -> PyResult<MacAddr> {
+    fn random_xen(_class: &Bound<'_, PyType>) -> PyResult<MacAddr> {
         xenvnet_core::MacAddr::random_xen().map(MacAddr).map_err(raise)
+    }
+
+    /// A random address from Xen's own range that is none of these. A ConflictError when all
+    /// 16,777,216 are taken.
+    #[classmethod]
+    fn random_xen_avoiding(_class: &Bound<'_, PyType>, taken: OneOrMany<Mac>) -> PyResult<MacAddr> {
+        xenvnet_core::MacAddr::random_xen_avoiding(&set(taken)).map(MacAddr).map_err(raise)
+    }
+
+    /// A random locally administered address that is none of these: 46 bits are drawn, so that it is
+    /// the better choice where no prefix is asked for.
+    #[classmethod]
+    fn random_local_avoiding(_class: &Bound<'_, PyType>, taken: OneOrMany<Mac>) -> PyResult<MacAddr> {
+        xenvnet_core::MacAddr::random_local_avoiding(&set(taken)).map(MacAddr).map_err(raise)
+    }
+
+    /// The chance that among count addresses, drawn at random over this many bits, two are the same:
+    /// 0 to 1. random_xen draws 24 bits, libxl and xend 23, random_local_avoiding 46.
+    #[staticmethod]
+    #[pyo3(signature = (count, *, bits))]
+    fn collision_odds(count: u64, bits: u32) -> f64 {
+        xenvnet_core::MacAddr::collision_odds(count, bits)
     }
 
     /// The six octets in the order they travel.
@@ -90,6 +113,12 @@ impl MacAddr {
     #[getter]
     fn is_local(&self) -> bool {
         self.0.is_local()
+    }
+
+    /// Whether it is from Xen's own range.
+    #[getter]
+    fn is_xen(&self) -> bool {
+        self.0.is_xen()
     }
 
     /// The IPv4 address that from_ip would have made it from; None for a manufacturer's.
@@ -121,4 +150,8 @@ impl MacAddr {
     fn call<'py>(&self, py: Python<'py>) -> PyResult<Call<'py>> {
         Call::new(py, "MacAddr", self.0.to_string())
     }
+}
+
+fn set(macs: OneOrMany<Mac>) -> BTreeSet<xenvnet_core::MacAddr> {
+    macs.0.into_iter().map(|mac| mac.0).collect()
 }

@@ -19,9 +19,9 @@ impl Masquerade {
     }
 
     #[new]
-    #[pyo3(signature = (subnet, *, uplink = None))]
-    fn new(subnet: Net, uplink: Option<Name>) -> PyResult<Masquerade> {
-        let mut masquerade = xenvnet_core::Masquerade::new(subnet.0);
+    #[pyo3(signature = (subnet, *, uplink = None, everywhere = false))]
+    fn new(subnet: Net, uplink: Option<Name>, everywhere: bool) -> PyResult<Masquerade> {
+        let mut masquerade = xenvnet_core::Masquerade::new(subnet.0).everywhere(everywhere);
         masquerade.uplink = uplink.map(|uplink| uplink.0);
         Masquerade::checked(masquerade)
     }
@@ -45,6 +45,13 @@ impl Masquerade {
         self.0.uplink.as_ref().map(|uplink| uplink.as_str())
     }
 
+    /// Also what is sent to the subnet itself: where others of it are outside, as a part of 10.0.0.0/8
+    /// may be.
+    #[getter]
+    fn everywhere(&self) -> bool {
+        self.0.everywhere
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         self.call(py)?.repr()
     }
@@ -61,7 +68,9 @@ impl Masquerade {
     }
 
     fn call<'py>(&self, py: Python<'py>) -> PyResult<Call<'py>> {
-        Call::new(py, "Masquerade", short(&self.0.subnet))?.with("uplink", self.uplink(), self.0.uplink.is_none())
+        Call::new(py, "Masquerade", short(&self.0.subnet))?
+            .with("uplink", self.uplink(), self.0.uplink.is_none())?
+            .with("everywhere", self.0.everywhere, !self.0.everywhere)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::bridge::BridgeArg;
 use crate::convert::{Name, wrong_type};
 use crate::dom0::Dom0Arg;
 use crate::error::{raise, unreadable};
+use crate::forward::{Dom0Port, ForwardArg};
 use crate::json;
 use crate::masquerade::MasqueradeArg;
 use crate::network::NetworkArg;
@@ -70,6 +71,18 @@ impl Operation {
     #[classmethod]
     fn unmasquerade_subnet(_class: Class<'_, '_>, subnet: MasqueradeArg) -> Operation {
         Operation(xenvnet_core::Operation::UnmasqueradeSubnet(subnet.0))
+    }
+
+    /// A port of dom0 leads to a port of a guest.
+    #[classmethod]
+    fn forward_port(_class: Class<'_, '_>, forward: ForwardArg) -> Operation {
+        Operation(xenvnet_core::Operation::ForwardPort(forward.0))
+    }
+
+    /// A port of dom0 leads to no guest.
+    #[classmethod]
+    fn unforward_port(_class: Class<'_, '_>, port: Dom0Port) -> Operation {
+        Operation(xenvnet_core::Operation::UnforwardPort { port: port.0 })
     }
 
     /// A vif is named, sized, locked, enslaved or routed, and up.

@@ -4,6 +4,7 @@ use crate::antispoof::lock;
 use crate::convert::tuple;
 use crate::dom0::Dom0;
 use crate::error::unreadable;
+use crate::forward::Forward;
 use crate::json;
 use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
@@ -100,6 +101,7 @@ fn facts<'py>(py: Python<'py>, finding: &Finding) -> PyResult<Bound<'py, PyDict>
         }
         Finding::NotPinned { mac, .. } => dict.set_item("mac", MacAddr(*mac))?,
         Finding::NotMasqueraded { masquerade } => dict.set_item("masquerade", Masquerade(masquerade.clone()))?,
+        Finding::NotForwarded { forward } => dict.set_item("forward", Forward(forward.clone()))?,
         Finding::NetworkForgotten { network } | Finding::NoBridge { network } => {
             dict.set_item("network", network::object(py, network.clone())?)?
         }

@@ -4,6 +4,7 @@ use crate::antispoof;
 use crate::convert::{Name, interface, network as network_of, tuple};
 use crate::dom0::Dom0;
 use crate::error::unreadable;
+use crate::forward::Forward;
 use crate::json;
 use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
@@ -14,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use std::collections::{BTreeMap, BTreeSet};
 use xenvnet_core::ipnetwork::IpNetwork;
-use xenvnet_core::{BridgeState, Drops, Guard, IfName, Link, NetworkRecord, PortState, Untracked};
+use xenvnet_core::{BridgeState, Drops, Guard, Link, NetworkRecord, PortState, Sysctl, Untracked};
 
 /// A host's network at one moment, whole or as far as some operations need it.
 #[pyclass(frozen, eq, module = "xenvnet")]
@@ -127,7 +128,14 @@ impl Snapshot {
         tuple(py, &self.0.masquerades, |py, rule| Ok(Bound::new(py, Masquerade(rule.clone()))?.into_any()))
     }
 
-    /// Networks that run, by their bridge.
+    /// Ports of dom0 that lead to guests.
+    #[getter]
+    fn forwards<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        tuple(py, &self.0.forwards, |py, forward| Ok(Bound::new(py, Forward(forward.clone()))?.into_any()))
+    }
+
+    /// Networks that run, by what each is known by: its bridge or port ("xenbr0"), or, of one without
+    /// either, its kind and its uplink ("route:eth0", "nat:eth0").
     #[getter]
     fn networks<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         by_name(py, &self.0.networks, record)
@@ -136,7 +144,7 @@ impl Snapshot {
     /// Kernel settings: {"net.ipv4.ip_forward": 1}.
     #[getter]
     fn sysctls(&self) -> BTreeMap<String, u32> {
-        self.0.sysctls.iter().map(|(sysctl, value)| (sysctl.to_string(), *value)).collect()
+        by_text(&self.0.sysctls)
     }
 
     /// What this becomes when a plan has been carried out.
@@ -175,14 +183,18 @@ impl Snapshot {
     }
 }
 
-fn by_name<'py, T>(
+fn by_text(settings: &BTreeMap<Sysctl, u32>) -> BTreeMap<String, u32> {
+    settings.iter().map(|(sysctl, value)| (sysctl.to_string(), *value)).collect()
+}
+
+fn by_name<'py, N: ToString, T>(
     py: Python<'py>,
-    all: &BTreeMap<IfName, T>,
+    all: &BTreeMap<N, T>,
     one: impl Fn(Python<'py>, &T) -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     for (name, value) in all {
-        dict.set_item(name.as_str(), one(py, value)?)?;
+        dict.set_item(name.to_string(), one(py, value)?)?;
     }
     Ok(dict)
 }
@@ -228,7 +240,7 @@ fn drops<'py>(py: Python<'py>, drops: &Drops) -> PyResult<Bound<'py, PyAny>> {
 }
 
 fn record<'py>(py: Python<'py>, record: &NetworkRecord) -> PyResult<Bound<'py, PyAny>> {
-    class(py, "NetworkRecord")?.call1((network::object(py, record.network.clone())?, record.sysctl_before))
+    class(py, "NetworkRecord")?.call1((network::object(py, record.network.clone())?, by_text(&record.before)))
 }
 
 fn untracked<'py>(py: Python<'py>, untracked: &Untracked) -> PyResult<Bound<'py, PyAny>> {

@@ -21,6 +21,11 @@ impl<'py> Call<'py> {
         Ok(Call { class, args: vec![arg.into_bound_py_any(py)?], kwargs: PyDict::new(py) })
     }
 
+    /// Without arguments.
+    pub(crate) fn plain(py: Python<'py>, class: &'static str) -> Call<'py> {
+        Call { class, args: Vec::new(), kwargs: PyDict::new(py) }
+    }
+
     /// With this keyword argument, unless it has its default.
     pub(crate) fn with(self, name: &str, value: impl IntoPyObjectExt<'py>, is_default: bool) -> PyResult<Call<'py>> {
         if !is_default {

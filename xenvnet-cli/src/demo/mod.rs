@@ -9,6 +9,7 @@ mod frames;
 mod locked;
 mod routed;
 mod story;
+mod takeover;
 mod traffic;
 
 use crate::failure::{Exit, Failure, Result};
@@ -62,6 +63,7 @@ pub(crate) fn play(json: bool) -> Result<Exit> {
     let now = host.snapshot()?;
     story.status(&now, &render::status(&now))?;
     tear_down(&mut story, &host, &fabric)?;
+    takeover::play(&mut story, &host, &fabric)?;
     let after = host.snapshot()?;
     let forward_after = fabric.dom0.setting(IP_FORWARD).map_err(stage("read ip_forward"))?;
     nothing_left(&mut story, &before, &after)?;
@@ -103,9 +105,10 @@ fn lock(guest: &Guest) -> Lock {
 /// The brouter and both guests, by one plan.
 fn raise(story: &mut Story, host: &Host, fabric: &Fabric) -> Result<()> {
     let network: Network = LINE.parse()?;
+    let bridge: IfName = "xenbr0".parse()?;
     let mut operations = vec![Operation::StartNetwork(network.clone())];
     for guest in &fabric.guests {
-        operations.push(Operation::AttachVif(Attachment::bridged(name(guest)?, network.bridge_name(), lock(guest))));
+        operations.push(Operation::AttachVif(Attachment::bridged(name(guest)?, bridge, lock(guest))));
     }
     story.part("The plan: start the network, attach two guests")?;
     let plan = host.plan(&operations)?;

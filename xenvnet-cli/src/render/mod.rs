@@ -3,18 +3,26 @@
 mod columns;
 mod dom0;
 mod guests;
+mod macs;
+mod networks;
 mod report;
+mod spec;
 mod topology;
 
 pub(crate) use dom0::{access_of, access_table, interfaces};
 pub(crate) use guests::{guest_table, guests, is_in_force};
-pub(crate) use report::{mended, report};
+pub(crate) use macs::mac_check;
+pub(crate) use networks::{forwards, networks};
+pub(crate) use report::{mended, report, warnings};
+pub(crate) use spec::{mistakes, spec};
 pub(crate) use topology::Topology;
 
 use crate::output::{BOLD, DIM, GREEN, RED, YELLOW, paint};
 use anstyle::Style;
 use columns::{Cell, join, or_dash, table};
-use xenvnet_core::{Link, Operation, Outcome, Plan, Snapshot, Sysctl};
+use networks::{forwarding, masquerades};
+use std::time::Duration;
+use xenvnet_core::{Link, Operation, Outcome, Plan, Snapshot};
 
 /// Beyond so many, ports are counted instead of named.
 const PORTS_NAMED: usize = 6;
@@ -46,6 +54,11 @@ pub(crate) fn outcome(outcome: Outcome, operations: &[Operation]) -> String {
     }
 }
 
+/// By when it wants to be confirmed, and how.
+pub(crate) fn provisional(within: Duration, confirm: &str) -> String {
+    format!("confirm it within {} s, or it is put back: {}\n", within.as_secs(), paint(BOLD, confirm))
+}
+
 /// Everything that a host has of ours, and its bridges.
 pub(crate) fn status(snapshot: &Snapshot) -> String {
     let guests = guests(snapshot);
@@ -60,6 +73,7 @@ pub(crate) fn status(snapshot: &Snapshot) -> String {
     }
     parts.extend(networks(snapshot).map(|table| titled("Networks", &table)));
     parts.extend(masquerades(snapshot).map(|table| titled("Masquerades", &table)));
+    parts.extend(forwards(snapshot).map(|table| titled("Forwards", &table)));
     if parts.is_empty() {
         parts.push("no bridges, no guests, no networks\n".to_owned());
     }
@@ -98,38 +112,12 @@ fn state(link: &Link) -> Cell {
     if link.up { Cell("up".to_owned(), GREEN) } else { Cell("down".to_owned(), YELLOW) }
 }
 
-pub(crate) fn networks(snapshot: &Snapshot) -> Option<String> {
-    let rows: Vec<_> = snapshot.networks.values().map(|record| vec![record.network.to_string().into()]).collect();
-    (!rows.is_empty()).then(|| table(&["LINE"], rows))
-}
-
-fn masquerades(snapshot: &Snapshot) -> Option<String> {
-    let rows: Vec<_> = snapshot
-        .masquerades
-        .iter()
-        .map(|rule| {
-            let uplink = rule.uplink.map_or("any".to_owned(), |uplink| uplink.to_string());
-            vec![rule.subnet.to_string().into(), uplink.into()]
-        })
-        .collect();
-    (!rows.is_empty()).then(|| table(&["SUBNET", "UPLINK"], rows))
-}
-
-fn forwarding(snapshot: &Snapshot) -> Option<String> {
-    let one = |sysctl, name| {
-        let value = snapshot.sysctls.get(&sysctl)?;
-        Some(format!("{name} {}", if *value == 0 { "off" } else { "on" }))
-    };
-    let all: Vec<_> =
-        [one(Sysctl::Ip4Forward, "IPv4"), one(Sysctl::Ip6Forward, "IPv6")].into_iter().flatten().collect();
-    (!all.is_empty()).then(|| format!("{}  {}\n", paint(BOLD, "Forwarding"), all.join(", ")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use xenvnet_core::{
-        Antispoof, Attachment, Bridge, DropReason, Drops, Guard, IfName, Lock, Masquerade, Network, PortState, Table,
+        Antispoof, Attachment, Bridge, DropReason, Drops, Guard, IfName, Lock, Masquerade, Network, PortState, Sysctl,
+        Table,
     };
 
     fn plain(text: &str) -> String {

@@ -16,6 +16,11 @@ pub(crate) fn report(findings: &[Finding]) -> String {
     sorted.chunk_by(|one, next| one.remedy() == next.remedy()).map(alike).collect()
 }
 
+/// The same below something else, where there are any.
+pub(crate) fn warnings(findings: &[Finding]) -> String {
+    if findings.is_empty() { String::new() } else { format!("\n{}", report(findings)) }
+}
+
 /// Findings that one remedy is for.
 fn alike(findings: &[&Finding]) -> String {
     let lines = findings.iter().map(|finding| {

@@ -4,6 +4,7 @@ mod svg;
 
 use super::columns::Cell;
 use super::guests::{guests, lock, title};
+use super::networks::is_card;
 use super::{access_of, is_in_force};
 use std::fmt::Write;
 use xenvnet_core::{Dom0, IfName, Link, Snapshot};
@@ -40,7 +41,8 @@ pub(crate) struct Topology {
 
 impl Topology {
     pub(crate) fn of(snapshot: &Snapshot) -> Topology {
-        let lines = vec!["dom0".to_owned()];
+        let mut lines = vec!["dom0".to_owned()];
+        lines.extend(snapshot.forwards.iter().map(|forward| format!("{} to {}", forward.port, forward.to)));
         let mut nodes =
             vec![Node { id: "dom0".to_owned(), kind: Kind::Dom0, lines, parent: None, edge: String::new() }];
         let guests = guests(snapshot);
@@ -110,6 +112,7 @@ fn port_node(snapshot: &Snapshot, link: &Link, parent: usize, guest: bool) -> No
         lines.extend(words);
     }
     let notes = [
+        (is_card(snapshot, name), "uplink"),
         (!link.up, "down"),
         (link.port.is_some_and(|port| port.isolated), "isolated"),
         (snapshot.is_paired(name), "pair"),

@@ -3,7 +3,7 @@
 use crate::cli::value;
 use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
-use crate::verbs::vif::LockArgs;
+use crate::verbs::lock::LockArgs;
 use crate::{output, render};
 use clap::Subcommand;
 use serde_json::{Value, json};

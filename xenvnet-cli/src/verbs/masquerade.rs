@@ -21,11 +21,14 @@ pub(crate) struct Rule {
     /// Only what leaves by this interface.
     #[arg(long, value_name = "DEV", value_parser = value::<IfName>)]
     uplink: Option<IfName>,
+    /// Also what goes to the subnet itself: where others of it are outside, as a part of 10.0.0.0/8 may be.
+    #[arg(long)]
+    everywhere: bool,
 }
 
 impl Rule {
     fn masquerade(self) -> Masquerade {
-        let mut masquerade = Masquerade::new(self.subnet);
+        let mut masquerade = Masquerade::new(self.subnet).everywhere(self.everywhere);
         masquerade.uplink = self.uplink;
         masquerade
     }
@@ -56,7 +59,11 @@ mod tests {
         assert_eq!(operation("xenvnet masquerade add 10.98.98.0/24"), Operation::MasqueradeSubnet(any.clone()));
         assert_eq!(
             operation("xenvnet masquerade remove 10.98.98.0/24 --uplink eth0"),
-            Operation::UnmasqueradeSubnet(any.uplink("eth0".parse().unwrap()))
+            Operation::UnmasqueradeSubnet(any.clone().uplink("eth0".parse().unwrap()))
+        );
+        assert_eq!(
+            operation("xenvnet masquerade add 10.98.98.0/24 --everywhere"),
+            Operation::MasqueradeSubnet(any.everywhere(true))
         );
     }
 }

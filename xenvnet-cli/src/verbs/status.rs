@@ -2,11 +2,13 @@
 
 use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
+use crate::verbs::network::warnings;
+use crate::verbs::verify::list;
 use crate::{output, render};
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use xenvnet_core::Snapshot;
+use xenvnet_core::{Finding, Snapshot};
 
 #[derive(Args, Debug)]
 pub(crate) struct Status {
@@ -20,7 +22,8 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn run(self, session: &Session) -> Result<Exit> {
-        let snapshot = session.host()?.snapshot()?;
+        let host = session.host()?;
+        let snapshot = host.snapshot()?;
         if let Some(file) = self.svg {
             let svg = render::Topology::of(&snapshot).svg();
             return if file == Path::new("-") { show(session, "svg", svg) } else { write(session, &file, &svg) };
@@ -28,8 +31,9 @@ impl Status {
         if self.dot {
             return show(session, "dot", render::Topology::of(&snapshot).dot());
         }
-        let object = object(&snapshot)?;
-        output::show(session.json(), || object, || render::status(&snapshot))
+        let warnings = warnings(&host, &snapshot)?;
+        let object = object(&snapshot, &warnings)?;
+        output::show(session.json(), || object, || render::status(&snapshot) + &render::warnings(&warnings))
     }
 }
 
@@ -53,8 +57,10 @@ fn write(session: &Session, file: &Path, svg: &str) -> Result<Exit> {
     Ok(exit)
 }
 
-fn object(snapshot: &Snapshot) -> Result<Value> {
-    serde_json::to_value(snapshot).map_err(|error| Failure::cannot("write the status", error))
+fn object(snapshot: &Snapshot, warnings: &[Finding]) -> Result<Value> {
+    let mut object = serde_json::to_value(snapshot).map_err(|error| Failure::cannot("write the status", error))?;
+    object["warnings"] = list(warnings)?.into();
+    Ok(object)
 }
 
 #[cfg(test)]
@@ -68,9 +74,9 @@ mod tests {
         let link = Link::new(4, "vif1.0".parse().unwrap());
         now.links.insert(link.name, link);
         now.sysctls.insert(Sysctl::Ip4Forward, 1);
-        let value = object(&now).unwrap();
+        let value = object(&now, &[]).unwrap();
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
-        let wanted = "addresses drops guards links masquerades networks routes sysctls tables";
+        let wanted = "addresses drops guards links masquerades networks routes sysctls tables warnings";
         assert_eq!(keys(&value), wanted);
         assert_eq!(value["sysctls"]["ip4_forward"], 1);
         assert_eq!(value["links"]["vif1.0"]["index"], 4);

@@ -50,7 +50,8 @@ fn mended(gone: &[Finding], left: &Report) -> Result<Value> {
     Ok(json!({ "sound": left.is_sound(), "worst": left.worst(), "findings": findings, "mended": gone }))
 }
 
-fn list(findings: &[Finding]) -> Result<Vec<Value>> {
+/// Findings as programs read them.
+pub(crate) fn list(findings: &[Finding]) -> Result<Vec<Value>> {
     findings.iter().map(entry).collect()
 }
 

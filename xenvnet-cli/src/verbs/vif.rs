@@ -2,12 +2,14 @@
 
 use crate::cli::{ip, net, value};
 use crate::failure::{Failure, Result};
-use crate::verbs::plan::read;
+use crate::input;
+use crate::verbs::lock::LockArgs;
+use crate::verbs::spec::Dialect;
 use clap::{ArgGroup, Args, Subcommand};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use xenvnet_core::ipnetwork::IpNetwork;
-use xenvnet_core::{Antispoof, Attachment, Dom0, IfName, Lock, MacAddr, Masquerade, Operation, Port};
+use xenvnet_core::{Attachment, Dom0, IfName, Lock, Masquerade, Operation, Port, VifDefaults, VifScript};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -16,6 +18,7 @@ pub(crate) enum Verb {
         override_usage = "xenvnet vif attach VIF --bridge BRIDGE|--route|--nat --mac MAC [--ip ADDR|CIDR]... [--dhcp] [OPTIONS]\n       \
                                 xenvnet vif attach VIF --bridge BRIDGE|--route --disabled [OPTIONS]\n       \
                                 xenvnet vif attach VIF --bridge BRIDGE|--route --unlocked [OPTIONS]\n       \
+                                xenvnet vif attach VIF --spec 'mac=MAC,bridge=BRIDGE,ip=ADDR' [OPTIONS]\n       \
                                 xenvnet vif attach --file FILE.json"
     )]
     Attach(Box<Attach>),
@@ -27,43 +30,17 @@ pub(crate) enum Verb {
     },
 }
 
-/// What a guest may send, as options.
-#[derive(Args, Debug)]
-pub(crate) struct LockArgs {
-    /// A MAC address of the guest; may be repeated.
-    #[arg(long, value_parser = value::<MacAddr>)]
-    mac: Vec<MacAddr>,
-    /// An IP address or prefix of the guest; may be repeated.
-    #[arg(long, value_name = "ADDR|CIDR", value_parser = net)]
-    ip: Vec<IpNetwork>,
-    /// The guest may ask a DHCP server for an address.
-    #[arg(long)]
-    dhcp: bool,
-    /// Without the IPv6 link-local address that follows from each MAC address.
-    #[arg(long)]
-    no_link_local: bool,
-    /// The guest may send nothing at all.
-    #[arg(long, conflicts_with_all = ["mac", "ip", "dhcp", "no_link_local"])]
-    disabled: bool,
-}
-
-impl LockArgs {
-    /// The lock, unless it was not said: one to addresses needs a MAC address.
-    pub(crate) fn lock(self) -> Option<Lock> {
-        if self.disabled {
-            return Some(Lock::Disabled);
-        }
-        let mut lock = Antispoof::new(*self.mac.first()?).dhcp_client(self.dhcp).link_local(!self.no_link_local);
-        lock.macs = self.mac;
-        lock.ips = self.ip;
-        Some(lock.into())
-    }
-}
-
 /// Every argument of `vif attach` that says what a file would say.
 #[rustfmt::skip]
-const ALL_BUT_FILE: [&str; 18] = [
-    "vif", "bridge", "isolated", "untracked", "route", "gateway", "route_to", "dom0", "nat", "uplink",
+const ALL_BUT_FILE: [&str; 20] = [
+    "vif", "spec", "bridge", "isolated", "untracked", "route", "gateway", "gateway_dev", "route_to", "dom0", "nat", "uplink",
+    "mac", "ip", "dhcp", "no_link_local", "disabled", "unlocked", "name", "mtu",
+];
+
+/// What a guest's configuration says itself, and what it cannot say.
+#[rustfmt::skip]
+const NOT_BESIDE_SPEC: [&str; 15] = [
+    "isolated", "untracked", "route", "gateway", "route_to", "dom0", "nat",
     "mac", "ip", "dhcp", "no_link_local", "disabled", "unlocked", "name", "mtu",
 ];
 
@@ -72,12 +49,22 @@ const NOT_BRIDGED: [&str; 2] = ["route", "nat"];
 
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("to").args(["bridge", "route", "nat"]))]
+#[command(group = ArgGroup::new("of_spec").args(["xm", "lenient", "script"]).multiple(true)
+    .requires("spec").conflicts_with_all(NOT_BESIDE_SPEC))]
 pub(crate) struct Attach {
     /// The interface, by the name that netback gave it.
     #[arg(required_unless_present = "file", value_parser = value::<IfName>)]
     vif: Option<IfName>,
-    /// The bridge that it becomes a port of.
-    #[arg(long, required_unless_present_any = ["route", "nat", "file"], value_parser = value::<IfName>)]
+    /// As a string of vif = [ ... ] in a guest's configuration says; `xenvnet spec` explains it.
+    #[arg(long, value_name = "SPEC", conflicts_with_all = NOT_BESIDE_SPEC)]
+    spec: Option<String>,
+    #[command(flatten)]
+    dialect: Dialect,
+    /// With --spec: the vif script of guests that name none [default: vif-bridge].
+    #[arg(long, value_name = "LINE", value_parser = value::<VifScript>)]
+    script: Option<VifScript>,
+    /// The bridge that it becomes a port of; with --spec, of guests that name none.
+    #[arg(long, required_unless_present_any = ["route", "nat", "spec", "file"], value_parser = value::<IfName>)]
     bridge: Option<IfName>,
     /// Cut off from the other isolated ports of the bridge.
     #[arg(long, conflicts_with_all = NOT_BRIDGED)]
@@ -91,6 +78,10 @@ pub(crate) struct Attach {
     /// An address of dom0 on a routed vif, the guest's gateway; may be repeated.
     #[arg(long, value_name = "ADDR", conflicts_with = "bridge", value_parser = ip)]
     gateway: Vec<IpAddr>,
+    /// The interface of dom0 whose addresses are a routed guest's gateways, where none is named
+    /// [default: the uplink of the routed network that runs].
+    #[arg(long, value_name = "DEV", conflicts_with_all = ["bridge", "gateway"], value_parser = value::<IfName>)]
+    gateway_dev: Option<IfName>,
     /// What is routed to it; may be repeated [default: each --ip].
     #[arg(long, value_name = "NET", conflicts_with = "bridge", value_parser = net)]
     route_to: Vec<IpNetwork>,
@@ -132,8 +123,11 @@ impl Verb {
 impl Attach {
     fn operations(self) -> Result<Vec<Operation>> {
         if let Some(file) = &self.file {
-            let attachments = read(file, "attachment", Attachment::from_json)?;
+            let attachments = input::json(file, "attachment", Attachment::from_json)?;
             return Ok(attachments.into_iter().map(Operation::AttachVif).collect());
+        }
+        if let Some(spec) = &self.spec {
+            return Ok(vec![Operation::AttachVif(self.configured(spec)?)]);
         }
         let (nat, uplink) = (self.nat, self.uplink);
         let attachment = self.attachment()?;
@@ -146,10 +140,21 @@ impl Attach {
         Ok(std::iter::once(Operation::AttachVif(attachment)).chain(masquerades).collect())
     }
 
+    fn interface(&self) -> Result<IfName> {
+        self.vif.ok_or_else(|| Failure::usage("attach a vif", "VIF is wanted, or --file FILE.json"))
+    }
+
+    /// As the guest's configuration says.
+    fn configured(&self, spec: &str) -> Result<Attachment> {
+        let mut defaults = VifDefaults::new().script(self.script.clone().unwrap_or_default());
+        defaults.bridge = self.bridge.unwrap_or(defaults.bridge);
+        defaults.gateway_device = self.gateway_dev;
+        let spec = self.dialect.read(spec)?;
+        Ok(spec.attachment(self.interface()?, &defaults, self.dialect.strictness())?)
+    }
+
     fn attachment(self) -> Result<Attachment> {
-        let Some(vif) = self.vif else {
-            return Err(Failure::usage("attach a vif", "VIF is wanted, or --file FILE.json"));
-        };
+        let vif = self.interface()?;
         let lock = if self.unlocked { Some(Lock::Unlocked) } else { self.lock.lock() };
         let lock = lock.ok_or_else(|| {
             let what = format!("attach {vif}");
@@ -163,6 +168,7 @@ impl Attach {
             None => {
                 let routed = Attachment::routed(vif, lock).dom0(self.dom0.unwrap_or_default());
                 let routed = self.gateway.into_iter().fold(routed, Attachment::gateway);
+                let routed = self.gateway_dev.into_iter().fold(routed, Attachment::gateway_device);
                 self.route_to.into_iter().fold(routed, Attachment::route)
             }
         };
@@ -192,6 +198,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Verb as Top};
     use clap::Parser;
+    use xenvnet_core::Antispoof;
 
     fn operations(line: &str) -> Result<Vec<Operation>> {
         match Cli::try_parse_from(line.split(' ')).unwrap().verb {
@@ -264,6 +271,8 @@ mod tests {
         let all = format!("{line} --gateway 10.0.0.1 --gateway fe80::1 --route-to 10.1.0.0/24 --dom0 services(dns)");
         assert_eq!(operations(&all).unwrap(), [Operation::AttachVif(wanted)]);
         assert_eq!(operations(line).unwrap(), [Operation::AttachVif(Attachment::routed(vif, lock()))]);
+        let by = Attachment::routed(vif, lock()).gateway_device("eth0".parse().unwrap());
+        assert_eq!(operations(&format!("{line} --gateway-dev eth0")).unwrap(), [Operation::AttachVif(by)]);
     }
 
     #[test]
@@ -292,6 +301,8 @@ mod tests {
             "--bridge xenbr0 --nat",
             "--route --nat",
             "--bridge xenbr0 --gateway 10.0.0.1",
+            "--bridge xenbr0 --gateway-dev eth0",
+            "--route --gateway 10.0.0.1 --gateway-dev eth0",
             "--bridge xenbr0 --route-to 10.0.0.2",
             "--bridge xenbr0 --dom0 closed",
             "--route --isolated",
@@ -310,6 +321,49 @@ mod tests {
         let lock = Antispoof::new("00:16:3e:00:00:01".parse().unwrap());
         let wanted = Attachment::bridged("vif1.0".parse().unwrap(), "xenbr0".parse().unwrap(), lock).untracked(true);
         assert_eq!(operations(line).unwrap(), [Operation::AttachVif(wanted)]);
+    }
+
+    #[test]
+    fn a_guests_configuration_and_the_hosts_defaults() {
+        let vif = "vif1.0".parse().unwrap();
+        let attach = |spec: &str, more: &str| {
+            let line = ["xenvnet", "vif", "attach", "vif1.0", "--spec", spec].into_iter();
+            match Cli::try_parse_from(line.chain(more.split_ascii_whitespace())).unwrap().verb {
+                Top::Vif(verb) => verb.operations(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let spec = "mac=00:16:3e:00:00:01, ip=10.98.98.2, vifname=web";
+        let lock = Antispoof::new("00:16:3e:00:00:01".parse().unwrap()).ip("10.98.98.2".parse().unwrap());
+        let lock = lock.dhcp_client(true);
+        let bridged = |bridge: &str| {
+            let bridged = Attachment::bridged(vif, bridge.parse().unwrap(), lock.clone());
+            vec![Operation::AttachVif(bridged.rename("web".parse().unwrap()))]
+        };
+        assert_eq!(attach(spec, "").unwrap(), bridged("xenbr0"));
+        assert_eq!(attach(spec, "--bridge xenbr7").unwrap(), bridged("xenbr7"));
+        assert_eq!(attach(&format!("{spec},bridge=own"), "--bridge xenbr7").unwrap(), bridged("own"));
+        let routed = Attachment::routed(vif, lock.clone()).rename("web".parse().unwrap());
+        let by = routed.clone().gateway_device("eth0".parse().unwrap());
+        assert_eq!(attach(spec, "--script vif-route").unwrap(), [Operation::AttachVif(routed)]);
+        let gateway = "--script vif-route --gateway-dev eth0";
+        assert_eq!(attach(spec, gateway).unwrap(), [Operation::AttachVif(by)]);
+
+        let mistyped = format!("{spec},iP=10.98.98.3");
+        let failure = format!("{:?}", attach(&mistyped, "").unwrap_err());
+        assert!(failure.contains("Usage") && failure.contains("did you mean"), "{failure}");
+        assert_eq!(attach(&mistyped, "--lenient").unwrap(), bridged("xenbr0"));
+        assert!(format!("{:?}", attach("type=netfront", "").unwrap_err()).contains("Usage"));
+        assert!(attach("type=netfront,mac=00:16:3e:00:00:01", "--xm").is_ok());
+        for more in ["--xm", "--lenient", "--script vif-nat", "--unlocked --xm", "--route --script vif-nat"] {
+            let line = format!("xenvnet vif attach vif1.0 --bridge xenbr0 {more}");
+            assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2, "{line}");
+        }
+        for option in NOT_BESIDE_SPEC {
+            let option = format!("--{}", option.replace('_', "-"));
+            let line = ["xenvnet", "vif", "attach", "vif1.0", "--spec", "", &option];
+            assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2, "{option}");
+        }
     }
 
     #[test]

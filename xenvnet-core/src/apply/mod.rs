@@ -1,23 +1,25 @@
 //! A plan carried out: steps become messages, messages become datagrams; what fails is put back.
 
+mod aside;
+mod messages;
+mod names;
 mod refusal;
 
 use crate::edge::{Edge, transport};
+use crate::entry::EntryKind;
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard;
 use crate::ifname::IfName;
+use crate::link::PortState;
 use crate::mac::MacAddr;
-use crate::masquerade::Masquerade;
-use crate::needs::Needs;
 use crate::netlink::channel::{Answer, Refusal};
-use crate::netlink::{Request, address, link, neighbour, nf, route};
+use crate::netlink::{Request, link, nf};
 use crate::plan::{Plan, Step};
-use crate::snapshot::{PortState, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::sysctl::Sysctls;
-use crate::table::Table;
+use names::Names;
 use nix::libc;
 use refusal::{batch_result, is_so_already, refused_step};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
 /// What carries steps out.
@@ -43,6 +45,9 @@ enum Medium {
     Route,
     Netfilter,
     Sysctl,
+    Conntrack,
+    /// Nothing is changed, something is waited for.
+    Waiting,
 }
 
 #[derive(Debug)]
@@ -108,16 +113,20 @@ impl<'a> Applier<'a> {
         }
     }
 
-    /// Carries out what can be carried out; what is so already does not count as failed.
-    pub(crate) fn put_back_plan(mut self, inverse: &Plan) -> Result<(), Vec<Error>> {
-        let errors = self.tolerantly(inverse);
+    /// Puts back a change that a journal tells, wholly or in part: its interfaces are those that had
+    /// these numbers when it began. Carries out what can be carried out; what is so already does not
+    /// count as failed.
+    pub(crate) fn put_back_plan(mut self, inverse: &Plan, seen: &BTreeMap<IfName, u32>) -> Result<(), Vec<Error>> {
+        // A journal of a former version does not tell.
+        let names = (!seen.is_empty()).then(|| Names::at_the_end(seen, inverse));
+        let errors = self.tolerantly(inverse, names);
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
     fn put_back(mut self, done: &[Step], failure: Failure) -> Failure {
         let inverse = done.iter().cloned().collect::<Plan>().inverse();
         log::debug!("{}; putting back {} steps", failure.error, inverse.steps().len());
-        let errors = self.tolerantly(&inverse);
+        let errors = self.tolerantly(&inverse, None);
         if errors.is_empty() {
             return failure;
         }
@@ -128,14 +137,26 @@ impl<'a> Applier<'a> {
         }
     }
 
-    fn tolerantly(&mut self, plan: &Plan) -> Vec<Error> {
+    fn tolerantly(&mut self, plan: &Plan, mut names: Option<Names>) -> Vec<Error> {
         self.tolerant = true;
         self.pending.clear();
         self.requests.clear();
         let mut errors = Vec::new();
         // Interfaces of which something could not be put back.
         let mut unsound = BTreeSet::new();
-        for step in plan.steps() {
+        // Whether something that dom0 has could not be: then nothing is taken away any more.
+        let mut lacking = false;
+        for told in plan.steps() {
+            let meant = match &names {
+                Some(names) => self.as_meant(told, names),
+                None => Ok(Some(told.clone())),
+            };
+            names.iter_mut().for_each(|names| names.after(told));
+            let meant = meant.unwrap_or_else(|error| {
+                errors.push(error);
+                None
+            });
+            let Some(step) = &meant else { continue };
             match step {
                 // Whatever failed may have been the lock: better down than up without it.
                 Step::Up { link } if unsound.contains(link) => {
@@ -143,6 +164,13 @@ impl<'a> Applier<'a> {
                     errors.push(Error::cannot(ErrorKind::Conflict, step.verb(), why));
                     continue;
                 }
+                Step::DeleteEntry { .. } | Step::Release { .. } | Step::DeleteBridge { .. } if lacking => {
+                    let why = "what dom0 had elsewhere was not put back; it keeps this";
+                    errors.push(Error::cannot(ErrorKind::Conflict, step.verb(), why));
+                    continue;
+                }
+                // Of the bridge that keeps it; a guest goes down whatever fails.
+                Step::Down { link } if lacking && is_made(plan, *link) => continue,
                 _ => self.find(step),
             }
             // One by one: each has its own chance.
@@ -152,10 +180,12 @@ impl<'a> Applier<'a> {
                 self.requests.clear();
                 // An interface that is gone needs nothing. The kernel's own "not found" is another matter.
                 if failure.error.kind() != ErrorKind::NotFound || failure.error.errno().is_some() {
-                    unsound.extend(step.links());
-                    if let Step::SetGuard { vif, .. } = step {
-                        unsound.insert(*vif);
-                    }
+                    unsound.extend(holds(step));
+                    lacking |= match step {
+                        Step::AddEntry { entry } => entry.kind() != EntryKind::Neighbour,
+                        Step::MoveEntry { .. } => true,
+                        _ => false,
+                    };
                     errors.push(failure.error);
                 }
             }
@@ -183,6 +213,7 @@ impl<'a> Applier<'a> {
         let alone = match step {
             Step::Up { .. } => self.pending.iter().any(|pending| !matches!(pending.step, Step::Up { .. })),
             Step::DeleteTable { .. } | Step::Restore { .. } => true,
+            _ if self.rests_on_pending(step) => true,
             // What else is being made does not change what it finds.
             Step::RewriteTable { .. } => {
                 self.pending.iter().any(|pending| !matches!(pending.step, Step::AddTable { .. }))
@@ -208,167 +239,28 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
+    /// Whether a step does harm, or the wrong thing, where one that waits to be sent fails.
+    fn rests_on_pending(&self, step: &Step) -> bool {
+        if self.pending.is_empty() {
+            return false;
+        }
+        match step {
+            // What is made or taken away, and what dom0 has: not before all of the former is done.
+            Step::AddBridge { .. } | Step::DeleteBridge { .. } | Step::MoveEntry { .. } => true,
+            Step::AddEntry { entry } | Step::DeleteEntry { entry } => entry.kind() != EntryKind::Neighbour,
+            // The name may not be free yet.
+            Step::Rename { to, .. } => {
+                self.pending.iter().any(|pending| matches!(&pending.step, Step::Rename { from, .. } if from == to))
+            }
+            _ => false,
+        }
+    }
+
     fn index(&self, name: IfName, step: &Step) -> Result<u32> {
         self.indices
             .get(&name)
             .copied()
             .ok_or_else(|| Error::cannot(ErrorKind::NotFound, step.verb(), format!("no interface named {name}")))
-    }
-
-    /// The messages of a step.
-    fn requests(&mut self, step: &Step) -> Result<Vec<Request>> {
-        let index = |name: IfName| self.index(name, step);
-        Ok(match step {
-            Step::AddBridge { bridge, mac, mtu, state, auto_link_local } => {
-                let mut requests =
-                    link::add_bridge(*bridge, *mac, *mtu, *state, *auto_link_local || !self.ipv6).to_vec();
-                // Asked for in the same datagram: the steps after need its index.
-                requests.push(link::get(*bridge));
-                requests
-            }
-            Step::DeleteBridge { bridge, .. } => vec![link::delete(index(*bridge)?)],
-            Step::SetBridge { bridge, to, .. } => link::set_bridge(index(*bridge)?, *to),
-            Step::Rename { from, to } => {
-                let index = index(*from)?;
-                self.indices.insert(*to, index);
-                vec![link::rename(index, *to)]
-            }
-            Step::SetLink { link, to, .. } => vec![link::set_settings(index(*link)?, to)],
-            Step::Up { link } => vec![link::set_up(index(*link)?, true)],
-            Step::Down { link } => vec![link::set_up(index(*link)?, false)],
-            Step::Enslave { port, bridge, state, macs, pinning } => {
-                let port = index(*port)?;
-                let mut requests =
-                    vec![link::set_master(port, Some(index(*bridge)?)), link::set_port(port, *state, false)];
-                requests
-                    .extend(macs.iter().map(|mac| neighbour::pin(port, *mac, *pinning, self.learned.contains(mac))));
-                requests
-            }
-            Step::Release { port, .. } => vec![link::set_master(index(*port)?, None)],
-            Step::SetPort { port, from, to } => {
-                vec![link::set_port(index(*port)?, *to, from.learning && !to.learning)]
-            }
-            Step::AddFdb { port, mac, pinning } => {
-                vec![neighbour::pin(index(*port)?, *mac, *pinning, self.learned.contains(mac))]
-            }
-            Step::DeleteFdb { port, mac, .. } => vec![neighbour::unpin(index(*port)?, *mac)],
-            Step::AddAddress { link, address } => vec![address::add(index(*link)?, *address)],
-            Step::DeleteAddress { link, address } => vec![address::delete(index(*link)?, *address)],
-            Step::AddRoute { link, subnet } => vec![route::add(index(*link)?, *subnet)],
-            Step::DeleteRoute { link, subnet } => vec![route::delete(index(*link)?, *subnet)],
-            Step::Check { link, .. } => vec![link::get_index(index(*link)?)],
-            Step::AddTable { table } => nf::add_table(*table),
-            Step::DeleteTable { table } => self.delete_table(*table, step)?,
-            Step::SetGuard { table, vif, from, to } => {
-                if !self.tolerant {
-                    return Ok(nf::guard::change_lock(*table, *vif, from.as_ref(), to.as_ref()));
-                }
-                // Where a change was cut off nobody knows which lock stands: it is looked up, by
-                // what is really in the sets. The tables may be gone too.
-                let now = self
-                    .look(Needs { guards: [*vif].into(), facts: true, at_ingress: true, ..Needs::default() }, step)?;
-                let steps = guard::step_guard(*table, *vif, now.guards_in(*table).get(vif), to.as_ref(), &now);
-                let mut requests = Vec::new();
-                for step in steps {
-                    requests.extend(match step {
-                        Step::SetGuard { table, vif, from, to } => {
-                            nf::guard::change_lock(table, vif, from.as_ref(), to.as_ref())
-                        }
-                        Step::AddTable { table } => nf::add_table(table),
-                        other => self.requests(&other)?,
-                    });
-                }
-                requests
-            }
-            Step::ForgetDrops { table, vif, reasons } => nf::guard::forget_drops(*table, *vif, reasons),
-            Step::AddHook { vif } => nf::add_hook(*vif),
-            Step::DeleteHook { vif } => {
-                // Before Linux 6.16 the chain goes with its device.
-                let chain = self.answered(nf::get_hook(*vif), step)?;
-                let word = self.answered(nf::at_ingress::get_one(*vif), step)?;
-                nf::delete_hook(*vif, chain, word)
-            }
-            Step::SetDom0 { interface, from, to } => {
-                if !self.tolerant {
-                    return Ok(nf::dom0::change_access(*interface, from.as_ref(), to.as_ref()));
-                }
-                let now = self.look(Needs { dom0: [*interface].into(), ..Needs::default() }, step)?;
-                let table = (to.is_some() && !now.has(Table::Dom0)).then(|| nf::add_table(Table::Dom0));
-                let change = nf::dom0::change_access(*interface, now.dom0.get(interface), to.as_ref());
-                table.into_iter().flatten().chain(change).collect()
-            }
-            Step::SetUntracked { vif, from, to } => {
-                if !self.tolerant {
-                    return Ok(nf::untracked::change_tracking(*vif, from.as_ref(), to.as_ref()));
-                }
-                let now = self.look(Needs { untracked: [*vif].into(), untracking: true, ..Needs::default() }, step)?;
-                let table = (to.is_some() && !now.has(Table::Untracked)).then(|| nf::add_table(Table::Untracked));
-                let change = nf::untracked::change_tracking(*vif, now.untracked.get(vif), to.as_ref());
-                table.into_iter().flatten().chain(change).collect()
-            }
-            Step::RewriteTable { table } => {
-                let found = self.edge.inspect(*table).map_err(|error| error.doing(step.verb()))?;
-                if found.is_present() { nf::rewrite(*table, &found, None) } else { nf::add_table(*table) }
-            }
-            Step::Restore { contents } => {
-                let mut found = std::collections::BTreeMap::new();
-                for table in Table::ALL.iter().copied() {
-                    found.insert(table, self.edge.inspect(table).map_err(|error| error.doing(step.verb()))?);
-                }
-                nf::restore(&found, contents)
-            }
-            Step::AddMasquerade { masquerade } if self.tolerant && !self.rules_of(masquerade, step)?.is_empty() => {
-                Vec::new()
-            }
-            Step::AddMasquerade { masquerade } => vec![nf::add_masquerade(masquerade)],
-            Step::DeleteMasquerade { masquerade } => {
-                self.rules_of(masquerade, step)?.into_iter().map(nf::delete_masquerade).collect()
-            }
-            Step::AddNetwork { record } => vec![nf::networks::add(record)],
-            Step::DeleteNetwork { record } => vec![nf::networks::delete(record)],
-            Step::SetSysctl { .. } => Vec::new(),
-        })
-    }
-
-    /// Whether there is what a question asks for.
-    fn answered(&mut self, question: Request, step: &Step) -> Result<bool> {
-        let verb = step.verb();
-        let answers = self.edge.netfilter(&verb)?.query(&[question]).map_err(|error| transport(&verb, &error))?;
-        Ok(answers.iter().any(|answer| answer.refusal.is_none() && !answer.messages.is_empty()))
-    }
-
-    fn look(&mut self, needs: Needs, step: &Step) -> Result<Snapshot> {
-        self.edge.observe(&step.verb(), &needs)
-    }
-
-    /// The handles of the rules for a subnet.
-    fn rules_of(&mut self, masquerade: &Masquerade, step: &Step) -> Result<Vec<u64>> {
-        let rules = self.dump(&nf::get_masquerades(), step)?;
-        let rules = rules.messages.iter().filter_map(|(_, body)| nf::parse_masquerade(body));
-        Ok(rules.filter(|(rule, _)| rule == masquerade).map(|(_, handle)| handle).collect())
-    }
-
-    fn dump(&mut self, request: &Request, step: &Step) -> Result<Answer> {
-        let verb = step.verb();
-        self.edge.netfilter(&verb)?.dump(request).map_err(|error| transport(&verb, &error))
-    }
-
-    /// A plan may be old: a table that is in use by then stays.
-    fn delete_table(&mut self, table: Table, step: &Step) -> Result<Vec<Request>> {
-        let dump = |this: &mut Self, request: Request| this.dump(&request, step).map(|answer| answer.messages);
-        let mut is_empty = |request: Request| dump(self, request).map(|messages| !nf::has_elements(&messages));
-        let in_use = match table {
-            Table::Bridge | Table::Netdev => !is_empty(nf::guard::get_every(table))?,
-            Table::Dom0 => !is_empty(nf::dom0::get_every())?,
-            Table::Untracked => !is_empty(nf::untracked::get_every())?,
-            Table::Inet => {
-                !is_empty(nf::networks::get_every())? || !is_empty(nf::at_ingress::get_every())? || {
-                    let rules = self.dump(&nf::get_masquerades(), step)?;
-                    rules.messages.iter().any(|(_, body)| nf::is_postrouting(body))
-                }
-            }
-        };
-        Ok(if in_use { Vec::new() } else { vec![nf::delete_table(table)] })
     }
 
     /// Sends what was collected. Steps that were carried out, wholly or in part, are added to
@@ -379,6 +271,12 @@ impl<'a> Applier<'a> {
         let Some(first) = pending.first() else { return Ok(()) };
         match self.medium {
             Medium::Sysctl => self.write_sysctls(pending, done),
+            Medium::Conntrack => self.forget_connections(&pending),
+            Medium::Waiting => {
+                pending.iter().try_for_each(|pending| self.wait(&pending.step))?;
+                done.extend(pending.into_iter().map(|pending| pending.step));
+                Ok(())
+            }
             Medium::Netfilter if requests.is_empty() => {
                 done.extend(pending.into_iter().map(|pending| pending.step));
                 Ok(())
@@ -416,25 +314,6 @@ impl<'a> Applier<'a> {
         }
     }
 
-    fn write_sysctls(&mut self, pending: Vec<Pending>, done: &mut Vec<Step>) -> Result<(), Failure> {
-        for Pending { step, .. } in pending {
-            let Step::SetSysctl { sysctl, to, .. } = step else { continue };
-            let written = match self.sysctls {
-                Some(sysctls) => sysctls.write(sysctl, to),
-                None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
-            };
-            if let Err(error) = written {
-                let error = match error.raw_os_error() {
-                    Some(errno) => Error::kernel(step.verb(), "it could not be written", errno, None),
-                    None => Error::cannot(ErrorKind::Kernel, step.verb(), error.to_string()),
-                };
-                return Err(Failure::of(&step, error));
-            }
-            done.push(step);
-        }
-        Ok(())
-    }
-
     /// Judges the answers step by step. After the first refusal the kernel went on with the rest of
     /// the datagram: those are done too, and are put back too.
     fn route_result(
@@ -448,13 +327,17 @@ impl<'a> Applier<'a> {
         for Pending { step, requests } in pending {
             let answers: Vec<_> = answers.by_ref().take(requests).collect();
             self.learn(&step, &answers);
-            if answers.len() < requests {
+            if answers.is_empty() && requests > 0 {
                 // Never sent: a datagram before it had a refusal.
                 continue;
             }
             let refused = answers.iter().filter_map(|answer| answer.refusal.as_ref());
             let refused: Vec<_> = refused.filter(|refusal| !self.is_fine(&step, refusal)).collect();
-            if refused.len() < requests {
+            // A bridge that was not made is not this step's: somebody else has the name.
+            let is_anothers = matches!(step, Step::AddBridge { .. })
+                && answers.first().is_some_and(|answer| answer.refusal.is_some())
+                && !refused.is_empty();
+            if refused.len() < answers.len() && !is_anothers {
                 done.push(step.clone());
             }
             let error = match refused.first() {
@@ -471,12 +354,24 @@ impl<'a> Applier<'a> {
     /// An address that is to be unpinned may be unpinned already, whoever did it.
     fn is_fine(&self, step: &Step, refusal: &Refusal) -> bool {
         let unpinned = matches!((step, refusal.errno), (Step::DeleteFdb { .. }, libc::ENOENT));
-        unpinned || (self.tolerant && is_so_already(step, refusal))
+        // The kernel makes routes to the subnets of addresses by itself, and forgets neighbours; with the
+        // first address of a subnet the others go, and the routes by way of it.
+        let by_itself = match step {
+            Step::AddEntry { entry } => entry.kind() == EntryKind::Route && refusal.errno == libc::EEXIST,
+            Step::DeleteEntry { entry } if entry.kind() == EntryKind::Neighbour => refusal.errno == libc::ENOENT,
+            Step::DeleteAddress { .. } | Step::DeleteEntry { .. } => refusal.errno == libc::EADDRNOTAVAIL,
+            Step::DeleteRoute { .. } => refusal.errno == libc::ESRCH,
+            _ => false,
+        };
+        unpinned || by_itself || (self.tolerant && is_so_already(step, refusal))
     }
 
     /// Where a new bridge is found, also when something else about it was refused.
     fn learn(&mut self, step: &Step, answers: &[Answer]) {
         let Step::AddBridge { bridge, .. } = step else { return };
+        if !self.tolerant && answers.first().is_some_and(|answer| answer.refusal.is_some()) {
+            return;
+        }
         if let Some(seen) = link_in(answers) {
             self.indices.insert(*bridge, seen.link.index);
         }
@@ -518,6 +413,23 @@ impl<'a> Applier<'a> {
     }
 }
 
+/// Whether a bridge goes with this plan.
+fn is_made(plan: &Plan, link: IfName) -> bool {
+    plan.steps().iter().any(|step| matches!(step, Step::DeleteBridge { bridge, .. } if *bridge == link))
+}
+
+/// The interface that a step holds back, where it is a guest's.
+fn holds(step: &Step) -> Option<IfName> {
+    match *step {
+        Step::SetGuard { vif, .. } | Step::AddHook { vif } => Some(vif),
+        Step::Enslave { port, state, ref macs, .. } => (state.locked == Some(true) || !macs.is_empty()).then_some(port),
+        Step::SetPort { port, .. } | Step::AddFdb { port, .. } => Some(port),
+        Step::SetLink { link, ref to, .. } => to.group.map(|_| link),
+        Step::Rename { to, .. } => Some(to),
+        _ => None,
+    }
+}
+
 fn link_in(answers: &[Answer]) -> Option<link::Seen> {
     answers.iter().flat_map(|answer| &answer.messages).find_map(|(kind, body)| link::parse(*kind, body))
 }
@@ -525,6 +437,8 @@ fn link_in(answers: &[Answer]) -> Option<link::Seen> {
 fn medium(step: &Step) -> Medium {
     match step {
         Step::SetSysctl { .. } => Medium::Sysctl,
+        Step::ForgetConnections { .. } => Medium::Conntrack,
+        Step::AwaitSending { .. } | Step::AwaitAddresses { .. } => Medium::Waiting,
         Step::AddTable { .. }
         | Step::DeleteTable { .. }
         | Step::SetGuard { .. }
@@ -537,6 +451,8 @@ fn medium(step: &Step) -> Medium {
         | Step::SetUntracked { .. }
         | Step::RewriteTable { .. }
         | Step::Restore { .. }
+        | Step::AddForward { .. }
+        | Step::DeleteForward { .. }
         | Step::AddNetwork { .. }
         | Step::DeleteNetwork { .. } => Medium::Netfilter,
         _ => Medium::Route,

@@ -14,8 +14,12 @@ pub(super) fn is_so_already(step: &Step, refusal: &Refusal) -> bool {
         // What is gone needs nothing.
         (_, libc::ENODEV) => true,
         (Step::DeleteFdb { .. } | Step::DeleteTable { .. } | Step::DeleteNetwork { .. }, libc::ENOENT) => true,
+        (Step::DeleteForward { .. }, libc::ENOENT) => true,
         (Step::DeleteAddress { .. }, libc::EADDRNOTAVAIL) => true,
         (Step::DeleteRoute { .. }, libc::ESRCH) => true,
+        (Step::AddEntry { .. } | Step::MoveEntry { .. }, libc::EEXIST) => true,
+        // Each part of the kernel has its own word for what is not there.
+        (Step::DeleteEntry { .. }, libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL) => true,
         (Step::AddFdb { .. } | Step::AddAddress { .. } | Step::AddRoute { .. }, libc::EEXIST) => true,
         (Step::AddTable { .. } | Step::AddBridge { .. } | Step::Rename { .. }, libc::EEXIST) => true,
         _ => false,
@@ -53,7 +57,7 @@ pub(super) fn refused_step(step: &Step, refusal: &Refusal) -> Error {
     let words = refusal.words.clone();
     let error = |reason: &str| Error::kernel(step.verb(), reason, refusal.errno, words.clone());
     match (step, refusal.errno) {
-        (_, libc::EPERM | libc::EACCES) => error("it takes a privilege"),
+        (_, libc::EPERM) => error("it takes a privilege"),
         (Step::AddTable { table }, libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOENT) => {
             error("this kernel's nf_tables lacks something that it needs")
                 .with_kind(ErrorKind::Unsupported)
@@ -71,6 +75,11 @@ pub(super) fn refused_step(step: &Step, refusal: &Refusal) -> Error {
             error(&format!("{bridge} has as many ports as the kernel allows (1024)"))
         }
         (Step::Enslave { .. }, libc::ELOOP) => error("it is a bridge itself"),
+        (Step::Enslave { port, .. }, libc::EBUSY) => {
+            error("something else takes what comes in by it, such as a macvlan, a bond or Open vSwitch")
+                .with_kind(ErrorKind::Busy)
+                .with_advice(format!("see what is on it: ip -d link show; ovs-vsctl list-ports; then free {port}"))
+        }
         (Step::Rename { to, .. }, libc::EEXIST) => error(&format!("the name {to} is taken")),
         (Step::Rename { .. }, libc::EBUSY) => error("it is up"),
         (_, libc::ENODEV) => error("an interface vanished meanwhile"),
@@ -86,5 +95,6 @@ fn options(table: Table) -> &'static str {
         Table::Inet => "CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT and CONFIG_NFT_MASQ",
         Table::Dom0 => "CONFIG_NF_TABLES_INET and CONFIG_NFT_CT",
         Table::Untracked => "CONFIG_NF_TABLES_BRIDGE and CONFIG_NFT_CT",
+        Table::Forwards => "CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT, CONFIG_NFT_MASQ and CONFIG_NFT_FIB_INET",
     }
 }

@@ -1,30 +1,40 @@
 //! The only door to the kernel: observe, plan, apply with undo. One method a verb is in `verbs`.
 
+mod confirm;
+mod observe;
 mod pins;
+mod undo;
 mod verbs;
 
+pub use confirm::{Sentinel, Unconfirmed};
+
 use crate::apply::{Applier, Failure};
-use crate::edge::Edge;
+use crate::edge::{Edge, transport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
-use crate::journal::Entry;
+use crate::journal::End;
 use crate::mac::{BridgeSeed, MacAddr};
 use crate::namespace::Namespace;
 use crate::needs::Needs;
-use crate::netlink::transport::{Kernel, Opener};
+use crate::netlink::channel::Channel;
+use crate::netlink::link;
+use crate::netlink::transport::{Kernel, Opener, Protocol};
+use crate::network::NetworkId;
 use crate::operation::Operation;
 use crate::plan::{Outcome, Plan, Step};
-use crate::snapshot::{Snapshot, Sysctl};
+use crate::snapshot::Snapshot;
 use crate::state::{self, Held, State};
 use crate::sysctl::Sysctls;
-use crate::verify::{Evidence, Report};
+use crate::verify::Report;
 use nix::libc;
+use observe::{Knowing, evidence, observe};
 use pins::Found;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How a [`Host`] is opened.
 ///
@@ -39,6 +49,7 @@ pub struct HostOptions {
     netns: Option<OwnedFd>,
     state: Option<PathBuf>,
     opener: Option<Box<Opener>>,
+    dares_network_root: bool,
 }
 
 impl HostOptions {
@@ -69,6 +80,19 @@ impl HostOptions {
     /// ```
     pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> HostOptions {
         self.state = Some(directory.into());
+        self
+    }
+
+    /// Taking over the uplink also where the root file system is on the network and may be reached by
+    /// it. Refused unless told so: nothing is lost as a rule, but where something goes wrong, nobody can
+    /// run what would mend it.
+    ///
+    /// ```no_run
+    /// let host = xenvnet_core::Host::options().even_with_network_root(true).open()?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn even_with_network_root(mut self, dares: bool) -> HostOptions {
+        self.dares_network_root = dares;
         self
     }
 
@@ -108,7 +132,7 @@ impl HostOptions {
             namespace,
             state_dir: self.state.or_else(state::default_dir),
             opener: self.opener.unwrap_or_else(|| Box::new(|protocol| Ok(Box::new(Kernel::open(protocol)?)))),
-            bridge_seed: BridgeSeed::of(&identity()),
+            knowing: Knowing { bridge_seed: BridgeSeed::of(&identity()), dares: self.dares_network_root },
         };
         let inner = Mutex::new(place.open()?);
         Ok(Host { place, inner })
@@ -138,7 +162,7 @@ struct Place {
     namespace: Namespace,
     state_dir: Option<PathBuf>,
     opener: Box<Opener>,
-    bridge_seed: BridgeSeed,
+    knowing: Knowing,
 }
 
 impl Place {
@@ -146,6 +170,27 @@ impl Place {
         let opened = self.namespace.run(|| (Edge::open(&*self.opener), Sysctls::open().ok()))?;
         let state = self.state_dir.as_deref().map(|base| State::open(base, &self.namespace)).transpose()?;
         Ok(Inner { process: std::process::id(), edge: opened.0?, sysctls: opened.1, state })
+    }
+}
+
+impl Place {
+    /// By a socket of its own.
+    fn wait_for_carrier(&self, name: IfName, what: &str, within: Duration) -> Result<bool> {
+        let failed = |error: &std::io::Error| transport(what, error);
+        let opened = self.namespace.run(|| (self.opener)(Protocol::Route))?;
+        let mut route = Channel::new(opened.map_err(|error| failed(&error))?);
+        let mut is_there = true;
+        let came = route.until(link::CHANGES, within, |route| {
+            let answers = route.query(&[link::get(name)])?;
+            let seen = answers.first().and_then(|answer| answer.messages.first());
+            is_there = seen.is_some();
+            Ok(seen.is_none_or(|(_, body)| link::is_sending(body).0))
+        });
+        let came = came.map_err(|error| failed(&error))?;
+        match is_there {
+            true => Ok(came),
+            false => Err(Error::cannot(ErrorKind::NotFound, what, format!("no interface named {name}"))),
+        }
     }
 }
 
@@ -216,7 +261,7 @@ impl Host {
         let mut inner = self.inner()?;
         let Inner { edge, sysctls, state, .. } = &mut *inner;
         let _held = state.as_mut().map(State::lock).transpose()?;
-        observe(edge, sysctls.as_ref(), self.place.bridge_seed, operations, false)
+        observe(edge, sysctls.as_ref(), self.place.knowing, operations, false)
     }
 
     /// The whole state, for reports.
@@ -232,10 +277,7 @@ impl Host {
         let mut inner = self.inner()?;
         let Inner { edge, sysctls: settings, state, .. } = &mut *inner;
         let _held = state.as_mut().map(State::lock).transpose()?;
-        let mut snapshot = edge.snapshot()?;
-        snapshot.sysctls = sysctls(settings.as_ref());
-        snapshot.bridge_seed = self.place.bridge_seed;
-        Ok(snapshot)
+        observe::everything(edge, settings.as_ref(), self.place.knowing)
     }
 
     /// What some operations, one after the other, would change: a dry run.
@@ -283,8 +325,26 @@ impl Host {
         let held = state.as_mut().map(State::lock).transpose()?;
         let links = named(plan);
         let seen = edge.observe("carry out the plan", &Needs { links, ..Needs::default() })?;
-        carry_out(edge, sysctls.as_ref(), held, &seen, plan, &BTreeSet::new()).map_err(|failure| failure.error)?;
+        carry_out(edge, sysctls.as_ref(), held, &seen, plan, Terms::default()).map_err(|failure| failure.error)?;
         Ok(Outcome::Changed)
+    }
+
+    /// Waits until an interface has its carrier, at most this long, by the kernel's own word; `false`
+    /// says that it has none. Other calls do not wait for this one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where there is no such interface, or not any more; those of
+    /// [`Host::observe`].
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// let host = xenvnet_core::Host::open()?;
+    /// assert!(host.wait_for_carrier("eth0".parse()?, Duration::from_secs(10))?);
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn wait_for_carrier(&self, link: IfName, within: Duration) -> Result<bool> {
+        let what = format!("wait for the carrier of {link}");
+        self.place.wait_for_carrier(link, &what, within)
     }
 
     /// Brings one operation about.
@@ -313,6 +373,10 @@ impl Host {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn run_all(&self, operations: &[Operation]) -> Result<Outcome> {
+        self.run_all_by(operations, None)
+    }
+
+    fn run_all_by(&self, operations: &[Operation], confirm_within: Option<Duration>) -> Result<Outcome> {
         let mut inner = self.inner()?;
         let mut found = Found::default();
         let mut tries = 4;
@@ -320,13 +384,17 @@ impl Host {
             let Inner { edge, sysctls, state, .. } = &mut *inner;
             // Waiting is done before looking, so that what is seen stays so.
             let held = state.as_mut().map(State::lock).transpose()?;
-            let mut seen = observe(edge, sysctls.as_ref(), self.place.bridge_seed, operations, found.facts)?;
+            let mut seen = observe(edge, sysctls.as_ref(), self.place.knowing, operations, found.facts)?;
             seen.pinned.clone_from(&found.pinned);
             let plan = Operation::plan_all(operations, &seen)?;
+            let networks = operations.iter().flat_map(|operation| operation.networks(&seen)).collect();
             if plan.is_empty() {
+                held.as_ref().map(|held| held.close_begun(&networks)).transpose()?;
                 return Ok(Outcome::Unchanged);
             }
-            let failure = match carry_out(edge, sysctls.as_ref(), held, &seen, &plan, &found.learned) {
+            let what = operations.first().map(ToString::to_string).unwrap_or_default();
+            let terms = Terms { learned: found.learned.clone(), confirm_within, networks, what };
+            let failure = match carry_out(edge, sysctls.as_ref(), held, &seen, &plan, terms) {
                 Ok(()) => return Ok(Outcome::Changed),
                 Err(failure) => failure,
             };
@@ -367,7 +435,7 @@ impl Host {
         let mut inner = self.inner()?;
         let Inner { edge, sysctls, state, .. } = &mut *inner;
         let mut held = state.as_mut().map(State::lock).transpose()?;
-        let evidence = evidence(edge, sysctls.as_ref(), self.place.bridge_seed, held.as_mut())?;
+        let evidence = evidence(edge, sysctls.as_ref(), self.place.knowing, held.as_mut())?;
         if let Some(held) = held.as_mut().filter(|_| !evidence.cut_off) {
             let noted = held.asked_for(&evidence.unremembered());
             noted.unwrap_or_else(|error| log::warn!("what stands could not be noted: {error}"));
@@ -394,11 +462,14 @@ impl Host {
         loop {
             let Inner { edge, sysctls, state, .. } = &mut *inner;
             let mut held = state.as_mut().map(State::lock).transpose()?;
-            let evidence = evidence(edge, sysctls.as_ref(), self.place.bridge_seed, held.as_mut())?;
+            let evidence = evidence(edge, sysctls.as_ref(), self.place.knowing, held.as_mut())?;
             let report = evidence.report();
             let done = match report.repair.is_empty() {
                 true => Ok(()),
-                false => carry_out(edge, sysctls.as_ref(), held, &evidence.now, &report.repair, &evidence.learned()),
+                false => {
+                    let terms = Terms { learned: evidence.learned(), ..Terms::default() };
+                    carry_out(edge, sysctls.as_ref(), held, &evidence.now, &report.repair, terms)
+                }
             };
             let first = first.get_or_insert(report);
             tries -= 1;
@@ -422,51 +493,6 @@ impl Host {
         }
         Ok(inner)
     }
-
-    /// What [`Host::undo`] would do.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] when there is nothing to undo, [`ErrorKind::State`] without a state
-    /// directory.
-    ///
-    /// ```no_run
-    /// print!("{}", xenvnet_core::Host::open()?.plan_undo()?);
-    /// # Ok::<(), xenvnet_core::Error>(())
-    /// ```
-    pub fn plan_undo(&self) -> Result<Plan> {
-        let mut inner = self.inner()?;
-        let held = state_of(&mut inner.state)?.lock()?;
-        Ok(newest(&held)?.1.inverse)
-    }
-
-    /// Puts the last change back that was made through this state directory, by whatever process,
-    /// whether it ran to its end or was cut off in the middle.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] when there is nothing to undo, [`ErrorKind::State`] without a state
-    /// directory, [`ErrorKind::Undo`] when some of it could not be put back.
-    ///
-    /// ```no_run
-    /// xenvnet_core::Host::open()?.undo()?;
-    /// # Ok::<(), xenvnet_core::Error>(())
-    /// ```
-    pub fn undo(&self) -> Result<Outcome> {
-        let mut inner = self.inner()?;
-        let Inner { edge, sysctls, state, .. } = &mut *inner;
-        let mut held = state_of(state)?.lock()?;
-        let (journal, entry) = newest(&held)?;
-        let links = named(&entry.inverse);
-        let seen = edge.observe(UNDO, &Needs { links, ..Needs::default() })?;
-        match Applier::new(edge, sysctls.as_ref(), &seen).put_back_plan(&entry.inverse) {
-            Ok(()) => {
-                held.close(&journal)?;
-                let noted = held.asked_for(&entry.inverse);
-                noted.unwrap_or_else(|error| log::warn!("what was undone could not be noted: {error}"));
-                Ok(if entry.inverse.is_empty() { Outcome::Unchanged } else { Outcome::Changed })
-            }
-            Err(errors) => Err(Error::cannot(ErrorKind::Undo, UNDO, "not everything could be put back").and(errors)),
-        }
-    }
 }
 
 impl fmt::Debug for Host {
@@ -475,56 +501,24 @@ impl fmt::Debug for Host {
     }
 }
 
-const UNDO: &str = "undo the last change";
-
-fn state_of(state: &mut Option<State>) -> Result<&mut State> {
+fn state_of<'a>(state: &'a mut Option<State>, what: &str) -> Result<&'a mut State> {
     state.as_mut().ok_or_else(|| {
-        Error::cannot(ErrorKind::State, UNDO, "this host was opened without a state directory")
+        Error::cannot(ErrorKind::State, what, "this host was opened without a state directory")
             .with_advice("open it with one: changes are then written down before they begin")
     })
 }
 
-fn newest(held: &Held<'_>) -> Result<(String, Entry)> {
-    let none = || Error::cannot(ErrorKind::NotFound, UNDO, "no change was made, or it was undone already");
-    held.newest()?.ok_or_else(none)
-}
-
-fn sysctls(from: Option<&Sysctls>) -> std::collections::BTreeMap<Sysctl, u32> {
-    let read = |sysctl: Sysctl| Some((sysctl, from?.read(sysctl).ok()?));
-    Sysctl::ALL.into_iter().filter_map(read).collect()
-}
-
-fn observe(
-    edge: &mut Edge,
-    settings: Option<&Sysctls>,
-    bridge_seed: BridgeSeed,
-    operations: &[Operation],
-    facts: bool,
-) -> Result<Snapshot> {
-    let what = operations.first().map(ToString::to_string).unwrap_or_default();
-    let needs = operations.iter().map(Operation::needs).fold(Needs { facts, ..Needs::default() }, Needs::and);
-    let mut snapshot = edge.observe(&what, &needs)?;
-    if needs.sysctls {
-        snapshot.sysctls = sysctls(settings);
-    }
-    snapshot.bridge_seed = bridge_seed;
-    Ok(snapshot)
-}
-
-fn evidence(
-    edge: &mut Edge,
-    settings: Option<&Sysctls>,
-    bridge_seed: BridgeSeed,
-    held: Option<&mut Held<'_>>,
-) -> Result<Evidence> {
-    let mut evidence = edge.evidence()?;
-    evidence.now.sysctls = sysctls(settings);
-    evidence.now.bridge_seed = bridge_seed;
-    if let Some(held) = held {
-        evidence.asked = held.asked()?;
-        evidence.cut_off = held.is_cut_off()?;
-    }
-    Ok(evidence)
+/// On what terms a plan is carried out.
+#[derive(Default)]
+struct Terms {
+    /// Addresses that are taken over from wherever a bridge learned them.
+    learned: BTreeSet<MacAddr>,
+    /// How soon somebody has to confirm it.
+    confirm_within: Option<Duration>,
+    /// Networks that are brought to an end by it, whoever began.
+    networks: BTreeSet<NetworkId>,
+    /// What is being done.
+    what: String,
 }
 
 /// Writes down how to put the plan back, then carries it out.
@@ -534,26 +528,43 @@ fn carry_out(
     mut held: Option<Held<'_>>,
     seen: &Snapshot,
     plan: &Plan,
-    learned: &BTreeSet<MacAddr>,
+    terms: Terms,
 ) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         Failure::of(&plan.steps()[0], Error::cannot(ErrorKind::State, "write the journal", error.to_string()))
     };
-    if let Some(held) = &mut held {
-        held.begin(&plan.inverse()).map_err(failed)?;
+    if let (Some(held), Some(_)) = (&held, terms.confirm_within) {
+        let unwatched = || {
+            let what = terms.what.clone();
+            Error::cannot(ErrorKind::State, what, "nobody would put it back: no guard is on the watch")
+                .with_advice("start one first: xenvnet guard")
+        };
+        let watched = held.is_watched().and_then(|watched| if watched { Ok(()) } else { Err(unwatched()) });
+        watched.map_err(|error| Failure::of(&plan.steps()[0], error))?;
     }
-    let result = Applier::new(edge, sysctls, seen).taking_over(learned.clone()).apply(plan);
+    if let Some(held) = &mut held {
+        let numbers = named(plan).into_iter().filter_map(|name| Some((name, seen.link(name)?.index)));
+        held.begin(&plan.inverse(), numbers.collect(), terms.confirm_within).map_err(failed)?;
+    }
+    let result = Applier::new(edge, sysctls, seen).taking_over(terms.learned).apply(plan);
     if let Some(held) = &mut held {
         // Noted before the journal is closed: what is cut off in between is undone, and so is the note.
         if result.is_ok() {
             let noted = held.asked_for(plan);
             noted.unwrap_or_else(|error| log::warn!("what was asked for could not be noted: {error}"));
+            let closed = held.close_begun(&terms.networks);
+            closed.unwrap_or_else(|error| log::warn!("a journal could not be closed: {error}"));
         }
         // What failed was put back; unless that failed too, nothing is left to be undone.
         let undone = result.as_ref().is_err_and(|failure| failure.error.kind() != ErrorKind::Undo);
         let cut_off = result.is_err() && !undone;
         // The change itself is not taken back for this: it would be undone as if it had been cut off.
-        let finished = if cut_off { Ok(()) } else { held.finish(undone) };
+        let end = match terms.confirm_within {
+            _ if undone => End::Undone,
+            Some(_) => End::Provisional,
+            None => End::Done,
+        };
+        let finished = if cut_off { Ok(()) } else { held.finish(end) };
         finished.unwrap_or_else(|error| log::warn!("the journal could not be closed: {error}"));
     }
     result

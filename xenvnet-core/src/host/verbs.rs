@@ -7,6 +7,7 @@ use crate::antispoof::Lock;
 use crate::bridge::Bridge;
 use crate::dom0::Dom0;
 use crate::error::Result;
+use crate::forward::{Dom0Port, Forward};
 use crate::ifname::IfName;
 use crate::masquerade::Masquerade;
 use crate::network::Network;
@@ -138,6 +139,34 @@ impl Host {
     /// ```
     pub fn unmasquerade_subnet(&self, masquerade: &Masquerade) -> Result<Outcome> {
         self.run(&Operation::UnmasqueradeSubnet(masquerade.clone()))
+    }
+
+    /// A port of dom0 leads to a port of a guest. Needs nft_fib and Linux 5.6.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the port leads to another guest already, [`ErrorKind::InvalidArgument`],
+    /// [`ErrorKind::Unsupported`]; those of [`Host::run`].
+    ///
+    /// ```no_run
+    /// # use xenvnet_core::{Forward, Host};
+    /// Host::open()?.forward_port(&Forward::new("tcp:8080".parse()?, "10.98.98.2:80".parse().unwrap()))?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn forward_port(&self, forward: &Forward) -> Result<Outcome> {
+        self.run(&Operation::ForwardPort(forward.clone()))
+    }
+
+    /// A port of dom0 leads to no guest, by IPv4 or IPv6. Connections that are open stay so.
+    ///
+    /// # Errors
+    /// Those of [`Host::run`].
+    ///
+    /// ```no_run
+    /// xenvnet_core::Host::open()?.unforward_port("tcp:8080".parse()?)?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn unforward_port(&self, port: Dom0Port) -> Result<Outcome> {
+        self.run(&Operation::UnforwardPort { port })
     }
 
     /// A vif is named, sized, locked, enslaved and up, in the order that never leaves it up

@@ -41,9 +41,13 @@ pub(crate) fn parse(body: &[u8]) -> Option<(u32, IpNetwork)> {
 
 /// An IP address by its length.
 pub(crate) fn ip(value: Value<'_>) -> Option<IpAddr> {
-    match value.0.len() {
-        4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(value.0).ok()?).into()),
-        16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(value.0).ok()?).into()),
+    ip_of(value.0)
+}
+
+pub(crate) fn ip_of(octets: &[u8]) -> Option<IpAddr> {
+    match octets.len() {
+        4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(octets).ok()?).into()),
+        16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(octets).ok()?).into()),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use super::attributes::Reader;
 use super::transport::{self, Transport};
 use nix::libc;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Length, type, flags, sequence, port: struct nlmsghdr.
 const HEADER: usize = 16;
@@ -42,11 +42,13 @@ pub(crate) struct Refusal {
 pub(crate) struct Channel {
     transport: Box<dyn Transport>,
     sequence: u32,
+    /// Whether something was read that nobody asked for: a change that the kernel tells of.
+    noticed: bool,
 }
 
 impl Channel {
     pub(crate) fn new(transport: Box<dyn Transport>) -> Channel {
-        Channel { transport, sequence: 0 }
+        Channel { transport, sequence: 0, noticed: false }
     }
 
     /// Asks several things, in as few datagrams as they fit in, and gives one answer each, in
@@ -108,7 +110,11 @@ impl Channel {
         loop {
             inbox.clear();
             self.transport.receive(&mut inbox, true)?;
-            for message in messages(&inbox).filter(|message| message.sequence == first) {
+            for message in messages(&inbox) {
+                if message.sequence != first {
+                    self.noticed = true;
+                    continue;
+                }
                 interrupted |= message.flags & DUMP_INTERRUPTED != 0;
                 match message.kind {
                     DONE | ERROR => {
@@ -139,8 +145,11 @@ impl Channel {
             let mut done = false;
             for message in messages(&inbox) {
                 // A number outside of this exchange belongs to one that was given up.
-                let Some(n) = message.sequence.checked_sub(first).map(|n| n as usize) else { continue };
-                let Some(answer) = answers.get_mut(n) else { continue };
+                let n = message.sequence.checked_sub(first).map_or(usize::MAX, |n| n as usize);
+                let Some(answer) = answers.get_mut(n) else {
+                    self.noticed = true;
+                    continue;
+                };
                 if message.kind == ERROR {
                     answer.refusal = message.refusal();
                     refused |= answer.refusal.is_some();
@@ -168,7 +177,7 @@ impl Channel {
         let mut datagram = Vec::new();
         for (n, request) in requests.iter().enumerate() {
             self.sequence += 1;
-            let flags = request.flags | libc::NLM_F_REQUEST as u16;
+            let flags = request.kernel_flags() | libc::NLM_F_REQUEST as u16;
             let flags = if n == acknowledged { flags | libc::NLM_F_ACK as u16 } else { flags };
             let len = (HEADER + request.body.len()) as u32;
             datagram.extend_from_slice(&len.to_ne_bytes());
@@ -181,6 +190,44 @@ impl Channel {
         }
         self.transport.send(&datagram)?;
         Ok(first)
+    }
+
+    /// Asks again whenever the kernel tells of changes of a kind, until what is waited for is so, at
+    /// most this long; `false` says that it is not.
+    pub(crate) fn until(
+        &mut self,
+        group: u32,
+        patience: Duration,
+        mut is_so: impl FnMut(&mut Channel) -> io::Result<bool>,
+    ) -> io::Result<bool> {
+        if is_so(self)? {
+            return Ok(true);
+        }
+        // Nobody waits longer than that, and no clock counts further.
+        let end = Instant::now() + patience.min(Duration::from_secs(u32::MAX.into()));
+        self.transport.subscribe(group, true)?;
+        let result = loop {
+            self.noticed = false;
+            match is_so(self) {
+                // Between the question and its answer something changed, and was read with it.
+                Ok(false) if self.noticed => continue,
+                Ok(false) => {}
+                other => break other,
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break Ok(false);
+            }
+            match self.transport.wait(left).and_then(|_| self.drain()) {
+                // So many changes that some could not be told: one more reason to ask again.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                Err(error) => break Err(error),
+                Ok(()) => {}
+            }
+        };
+        self.transport.subscribe(group, false)?;
+        self.drain()?;
+        result
     }
 
     fn drain(&mut self) -> io::Result<()> {
@@ -196,9 +243,12 @@ impl Channel {
 fn datagrams(mut requests: &[Request]) -> impl Iterator<Item = &[Request]> {
     std::iter::from_fn(move || {
         let mut octets = 0;
-        let fits = requests.iter().take(MAX_MESSAGES).take_while(|request| {
+        let mut is_closed = false;
+        let fits = requests.iter().enumerate().take(MAX_MESSAGES).take_while(|(n, request)| {
             octets += HEADER + request.body.len();
-            octets <= MAX_OCTETS
+            let fits = !is_closed && (*n == 0 || !request.is_alone()) && octets <= MAX_OCTETS;
+            is_closed |= request.is_alone();
+            fits
         });
         // One that is too long by itself goes by itself.
         let count = fits.count().max(1).min(requests.len());
@@ -286,6 +336,14 @@ mod tests {
                 None if wait => Err(io::ErrorKind::TimedOut.into()),
                 None => Ok(false),
             }
+        }
+
+        fn subscribe(&mut self, _: u32, _: bool) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn wait(&mut self, _: Duration) -> io::Result<bool> {
+            Ok(!self.answers.is_empty())
         }
     }
 

@@ -3,9 +3,9 @@
 use super::attributes::{Reader, Writer};
 use super::{CREATE_NEW, Request};
 use crate::ifname::IfName;
+use crate::link::{BridgeState, Link, PortState};
 use crate::mac::MacAddr;
 use crate::plan::LinkSettings;
-use crate::snapshot::{BridgeState, Link, PortState};
 use netlink_packet_core::DefaultNla;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
@@ -97,6 +97,20 @@ pub(crate) fn parse(kind: u16, body: &[u8]) -> Option<Seen> {
     })
 }
 
+/// Tells of changes of links (RTNLGRP_LINK).
+pub(crate) const CHANGES: u32 = 1;
+
+/// Whether a link has its carrier, and whether what is sent by it goes out: a link that was just set up
+/// has a queue that throws all away until the kernel has seen to its carrier.
+pub(crate) fn is_sending(body: &[u8]) -> (bool, bool) {
+    const OPERSTATE_UP: u8 = 6;
+    let attributes = Reader::after(body, HEADER);
+    let octet = |kind: u16| attributes.find(kind).and_then(|value| value.u8());
+    let queue = attributes.find(libc::IFLA_QDISC).and_then(|value| value.text());
+    let sends = octet(libc::IFLA_OPERSTATE) == Some(OPERSTATE_UP) && queue != Some("noop");
+    (octet(libc::IFLA_CARRIER) == Some(1), sends)
+}
+
 // linux/if_link.h
 const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;
@@ -153,7 +167,8 @@ pub(crate) fn add_bridge(name: IfName, mac: MacAddr, mtu: u32, state: BridgeStat
     if !link_local {
         change = change.append_extra_attribute(auto_link_local(false));
     }
-    [Request::route(RouteNetlinkMessage::NewLink(add.build()), CREATE_NEW), set(change.build())]
+    // Nobody else's interface of that name is changed.
+    [Request::route(RouteNetlinkMessage::NewLink(add.build()), CREATE_NEW).alone(), set(change.build())]
 }
 
 pub(crate) fn delete(index: u32) -> Request {

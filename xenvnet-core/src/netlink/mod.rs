@@ -8,6 +8,8 @@
 pub(crate) mod address;
 pub(crate) mod attributes;
 pub(crate) mod channel;
+pub(crate) mod conntrack;
+pub(crate) mod entry;
 pub(crate) mod link;
 pub(crate) mod neighbour;
 pub(crate) mod nf;
@@ -24,6 +26,26 @@ pub(crate) struct Request {
     pub(crate) flags: u16,
     pub(crate) body: Vec<u8>,
 }
+
+impl Request {
+    /// Sent by itself: the kernel goes on with a datagram after one of its messages failed, and what
+    /// comes next would do something else then.
+    pub(crate) fn alone(self) -> Request {
+        Request { flags: self.flags | ALONE, ..self }
+    }
+
+    pub(crate) fn is_alone(&self) -> bool {
+        self.flags & ALONE != 0
+    }
+
+    pub(crate) fn kernel_flags(&self) -> u16 {
+        self.flags & !ALONE
+    }
+}
+
+/// A mark of ours among the flags, which the kernel does not get to see (the highest that
+/// linux/netlink.h has is 0x0800).
+const ALONE: u16 = 0x8000;
 
 impl Request {
     /// A request of rtnetlink, from the types of `netlink-packet-route`.

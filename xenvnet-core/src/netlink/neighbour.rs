@@ -2,8 +2,8 @@
 
 use super::attributes::{Reader, Writer};
 use super::{CREATE, CREATE_NEW, Request};
+use crate::link::Pinning;
 use crate::mac::MacAddr;
-use crate::snapshot::Pinning;
 use netlink_packet_route::neighbour::{
     NeighbourAttribute, NeighbourFlags, NeighbourHeader, NeighbourMessage, NeighbourState,
 };

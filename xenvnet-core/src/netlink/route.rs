@@ -4,7 +4,7 @@ use super::attributes::{Reader, Writer};
 use super::{CREATE_NEW, Request};
 use ipnetwork::IpNetwork;
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::route::{RouteMessage, RouteScope};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteScope};
 use nix::libc;
 use rtnetlink::RouteMessageBuilder;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -38,8 +38,28 @@ pub(crate) fn parse(body: &[u8]) -> Option<(u32, IpNetwork)> {
     ours.then_some((index, IpNetwork::new(ip, prefix).ok()?))
 }
 
-fn message(index: u32, subnet: IpNetwork) -> RouteMessage {
-    match subnet {
+/// Tells of changes of IPv6 routes (RTNLGRP_IPV6_ROUTE).
+pub(crate) const CHANGES6: u32 = 11;
+
+/// To be dumped: the routes by which a link's IPv6 addresses are this host's own.
+pub(crate) fn own6(index: u32) -> Request {
+    let mut header = [0; HEADER];
+    header[0] = libc::AF_INET6 as u8;
+    header[4] = libc::RT_TABLE_LOCAL;
+    let mut body = Writer::after(&header);
+    body.bytes(libc::RTA_OIF, &index.to_ne_bytes());
+    Request { kind: libc::RTM_GETROUTE, flags: 0, body: body.finish() }
+}
+
+/// The link and the address of such a route.
+pub(crate) fn parse_own6(body: &[u8]) -> Option<(u32, IpAddr)> {
+    let &[_, 128, _, _, libc::RT_TABLE_LOCAL, _, _, libc::RTN_LOCAL, ..] = body else { return None };
+    let attributes = Reader::after(body, HEADER);
+    Some((attributes.find(libc::RTA_OIF)?.u32()?, super::address::ip(attributes.find(libc::RTA_DST)?)?))
+}
+
+fn message(index: u32, subnet: IpNetwork, metric: Option<u32>) -> RouteMessage {
+    let mut message = match subnet {
         IpNetwork::V4(net) => RouteMessageBuilder::<Ipv4Addr>::new()
             .destination_prefix(net.ip(), net.prefix())
             .output_interface(index)
@@ -49,13 +69,15 @@ fn message(index: u32, subnet: IpNetwork) -> RouteMessage {
             .destination_prefix(net.ip(), net.prefix())
             .output_interface(index)
             .build(),
-    }
+    };
+    message.attributes.extend(metric.map(RouteAttribute::Priority));
+    message
 }
 
-pub(crate) fn add(index: u32, subnet: IpNetwork) -> Request {
-    Request::route(RouteNetlinkMessage::NewRoute(message(index, subnet)), CREATE_NEW)
+pub(crate) fn add(index: u32, subnet: IpNetwork, metric: Option<u32>) -> Request {
+    Request::route(RouteNetlinkMessage::NewRoute(message(index, subnet, metric)), CREATE_NEW)
 }
 
-pub(crate) fn delete(index: u32, subnet: IpNetwork) -> Request {
-    Request::route(RouteNetlinkMessage::DelRoute(message(index, subnet)), 0)
+pub(crate) fn delete(index: u32, subnet: IpNetwork, metric: Option<u32>) -> Request {
+    Request::route(RouteNetlinkMessage::DelRoute(message(index, subnet, metric)), 0)
 }

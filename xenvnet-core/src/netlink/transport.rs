@@ -3,11 +3,13 @@
 
 use netlink_sys::{Socket, SocketAddr};
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg, setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 use std::fmt;
 use std::io::{self, IoSliceMut};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 /// Which part of the kernel a transport speaks to.
 #[non_exhaustive]
@@ -33,6 +35,18 @@ pub trait Transport: Send + fmt::Debug {
     /// # Errors
     /// Those of `recvmmsg(2)`; `TimedOut` when the kernel does not answer.
     fn receive(&mut self, answers: &mut Vec<u8>, wait: bool) -> io::Result<bool>;
+
+    /// Has the kernel tell of changes of a kind (RTNLGRP in linux/rtnetlink.h), or no longer.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`.
+    fn subscribe(&mut self, group: u32, on: bool) -> io::Result<()>;
+
+    /// Waits until something has arrived, at most this long; `false` says that nothing did.
+    ///
+    /// # Errors
+    /// Those of `poll(2)`.
+    fn wait(&mut self, patience: Duration) -> io::Result<bool>;
 }
 
 /// A socket of the kernel's.
@@ -107,6 +121,21 @@ impl Transport for Kernel {
             }
         }
     }
+
+    fn subscribe(&mut self, group: u32, on: bool) -> io::Result<()> {
+        if on { self.socket.add_membership(group) } else { self.socket.drop_membership(group) }
+    }
+
+    fn wait(&mut self, patience: Duration) -> io::Result<bool> {
+        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+        let mut sockets = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut sockets, timeout) {
+            Ok(ready) => Ok(ready > 0),
+            // A signal: whoever waits looks at its clock.
+            Err(nix::Error::EINTR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
 }
 
 impl fmt::Debug for Kernel {
@@ -172,6 +201,14 @@ mod testing {
 
         fn receive(&mut self, answers: &mut Vec<u8>, wait: bool) -> io::Result<bool> {
             self.inner.receive(answers, wait)
+        }
+
+        fn subscribe(&mut self, group: u32, on: bool) -> io::Result<()> {
+            self.inner.subscribe(group, on)
+        }
+
+        fn wait(&mut self, patience: Duration) -> io::Result<bool> {
+            self.inner.wait(patience)
         }
     }
 
@@ -246,6 +283,14 @@ mod testing {
             answers.append(&mut self.answer);
             self.inner.receive(answers, false)?;
             Ok(true)
+        }
+
+        fn subscribe(&mut self, group: u32, on: bool) -> io::Result<()> {
+            self.inner.subscribe(group, on)
+        }
+
+        fn wait(&mut self, patience: Duration) -> io::Result<bool> {
+            self.inner.wait(patience)
         }
     }
 }

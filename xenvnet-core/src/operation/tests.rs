@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::antispoof::Antispoof;
+use crate::entry::{Attribute, Entry, EntryKind};
+use crate::link::{Link, PortState};
 use crate::network::Brouter;
-use crate::snapshot::{LAYOUT, Link, PortState, Sysctl};
+use crate::snapshot::LAYOUT;
+use crate::sysctl::{LinkSysctl, Sysctl};
 use crate::table::Table;
 use crate::{ErrorKind, Guard, MacAddr, Presence, VIF_GROUP};
 use proptest::prelude::*;
@@ -25,6 +28,32 @@ fn host() -> Snapshot {
         host.links.insert(link.name, link);
     }
     host.sysctls.extend(Sysctl::ALL.map(|sysctl| (sysctl, 0)));
+    host
+}
+
+/// The same with what dom0 has on the card: an address, a gateway, a neighbour.
+pub(crate) fn uplinked() -> Snapshot {
+    let mut host = host();
+    let eth0 = name("eth0");
+    let octets = |kind: u16, octets: &[u8]| (kind, Attribute::Octets(octets.to_vec()));
+    let own = [192, 0, 2, 2];
+    let mut address = vec![0; 8];
+    address[..2].copy_from_slice(&[2, 24]);
+    let attributes = vec![octets(1, &own), octets(2, &own), octets(3, b"eth0\0")];
+    let address = Entry { kind: EntryKind::Address, header: address, link: Some(eth0), attributes };
+    let mut route = vec![0; 12];
+    route[..8].copy_from_slice(&[2, 0, 0, 0, 254, 4, 0, 1]);
+    let attributes = vec![octets(5, &[192, 0, 2, 1]), (4, Attribute::Index(eth0))];
+    let route = Entry { kind: EntryKind::Route, header: route, link: None, attributes };
+    let gateway = MacAddr::new([2, 0, 0, 0, 0, 1]);
+    host.entries = vec![address, route, Entry::permanent_neighbour(eth0, "192.0.2.1".parse().unwrap(), gateway)];
+    host.addresses.insert(eth0, ["192.0.2.2/24".parse().unwrap()].into());
+    for link in ["eth0", "default", "vif1.0", "vif2.0", "vif1.0-emu"].map(name) {
+        let settings = LinkSysctl::INHERITED.into_iter().chain([LinkSysctl::ADDR_GEN_MODE]);
+        host.link_sysctls.extend(settings.map(|setting| (Sysctl::Link(link, setting), 0)));
+        host.link_sysctls.insert(Sysctl::Link(link, LinkSysctl::ACCEPT_RA), u32::from(link != name("eth0")) + 1);
+    }
+    host.renames_up = true;
     host
 }
 
@@ -301,6 +330,11 @@ fn operations() -> impl Strategy<Value = Operation> {
         proptest::sample::select(vec!["10.98.98.0/24", "10.0.0.0/8 via eth0", "fd00::/64"])
             .prop_map(|text| text.parse::<Masquerade>().unwrap())
     };
+    let forwards = || {
+        let forwards =
+            vec!["tcp:80 to 10.98.98.2:80", "tcp:80 to 10.98.98.3:80", "udp:53 to [fd00::2]:53 behind xenbr0"];
+        proptest::sample::select(forwards).prop_map(|text| text.parse::<Forward>().unwrap())
+    };
     let lines = || {
         let lines = vec![
             "network-virtual",
@@ -308,6 +342,17 @@ fn operations() -> impl Strategy<Value = Operation> {
             "network-virtual dom0=services(dhcp)",
             "network-virtual vifnum=1 bridgeip=fd00::1/64",
             "network-virtual vifnum=1 bridgeip=10.1.1.1/32 brnet=10.1.0.0/16",
+            "network-bridge",
+            "network-bridge netdev=eth0 bridge=xenbr0",
+            "network-bridge bridge=xenbr1 antispoof=yes",
+            "network-bridge vifnum=1 netdev=dummy0",
+            "bridge-shadow eth0",
+            "network-route",
+            "network-route netdev=eth0 ipv6=yes antispoof=yes",
+            "network-nat",
+            "network-nat netdev=eth0 subnet=10.98.98.0/24,fd00:5::/64",
+            "network-bridge-additional bridge=xenbr0 netdev=vif2.0",
+            "network-bridge bridge=null",
         ];
         proptest::sample::select(lines).prop_map(|line| line.parse::<Network>().unwrap())
     };
@@ -337,6 +382,8 @@ fn operations() -> impl Strategy<Value = Operation> {
             }
         ),
         vifs().prop_map(|vif| Operation::DetachVif { vif }),
+        forwards().prop_map(Operation::ForwardPort),
+        forwards().prop_map(|forward| Operation::UnforwardPort { port: forward.port }),
         (bridges(), accesses()).prop_map(|(interface, access)| Operation::SetDom0 { interface, access }),
         lines().prop_map(Operation::StartNetwork),
         lines().prop_map(Operation::StopNetwork),
@@ -347,6 +394,10 @@ fn operations() -> impl Strategy<Value = Operation> {
 /// again has another index.
 fn alike(mut snapshot: Snapshot) -> Snapshot {
     snapshot.links.values_mut().filter(|link| link.is_bridge()).for_each(|link| link.index = 0);
+    snapshot.entries.sort_by_key(|entry| (entry.to_string(), format!("{entry:?}")));
+    // What the settings of a bridge were nobody asks when it is gone.
+    let gone = |link: &IfName| link.as_str() != "default" && !snapshot.links.contains_key(link);
+    snapshot.link_sysctls.retain(|sysctl, _| !matches!(sysctl, Sysctl::Link(link, _) if gone(link)));
     snapshot
 }
 
@@ -358,7 +409,7 @@ proptest! {
         operation in operations(),
     ) {
         // Whatever was done before, refused or not.
-        let before = past.iter().fold(host(), |now, operation| match operation.plan(&now) {
+        let before = past.iter().fold(uplinked(), |now, operation| match operation.plan(&now) {
             Ok(plan) => now.after(&plan),
             Err(_) => now,
         });

@@ -2,12 +2,13 @@
 
 use crate::Lock;
 use crate::dom0::Dom0;
+use crate::forward::Forward;
 use crate::ifname::IfName;
+use crate::link::PortState;
 use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
 use crate::network::Network;
 use crate::plan::Plan;
-use crate::snapshot::PortState;
 use crate::table::Table;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -101,6 +102,8 @@ pub enum Finding {
     Dom0Differs { interface: IfName, asked: Dom0, missing: usize, surplus: usize },
     /// A subnet is not masqueraded any more.
     NotMasqueraded { masquerade: Masquerade },
+    /// A port of dom0 that is to lead to a guest does not.
+    NotForwarded { forward: Forward },
     /// The record of a network that runs is gone.
     NetworkForgotten { network: Network },
     /// Dom0 keeps track of a guest's connections although it should not.
@@ -144,6 +147,7 @@ impl Finding {
         "unknown_port",
         "dom0_differs",
         "not_masqueraded",
+        "not_forwarded",
         "network_forgotten",
         "tracked",
         "no_bridge",
@@ -180,6 +184,7 @@ impl Finding {
             UnknownPort { .. } => "unknown_port",
             Dom0Differs { .. } => "dom0_differs",
             NotMasqueraded { .. } => "not_masqueraded",
+            NotForwarded { .. } => "not_forwarded",
             NetworkForgotten { .. } => "network_forgotten",
             Tracked { .. } => "tracked",
             NoBridge { .. } => "no_bridge",
@@ -203,9 +208,12 @@ impl Finding {
             // Perhaps its rules let guests through: they are not read.
             ForwardDrop { .. } => Severity::Note,
             // What was renamed is held back by its group.
-            Renamed { .. } | PortShut { .. } | Leftover { .. } | NotMasqueraded { .. } | NetworkForgotten { .. } => {
-                Severity::Fault
-            }
+            Renamed { .. }
+            | PortShut { .. }
+            | Leftover { .. }
+            | NotMasqueraded { .. }
+            | NetworkForgotten { .. }
+            | NotForwarded { .. } => Severity::Fault,
             Tracked { .. } | CutOff | NoSuchInterface { .. } => Severity::Fault,
             _ => Severity::Hole,
         }
@@ -298,9 +306,10 @@ impl fmt::Display for Finding {
                 write!(f, "dom0 should be {asked} to guests on {interface}; {}", count(*missing, *surplus))
             }
             NotMasqueraded { masquerade } => write!(f, "{masquerade} is not masqueraded any more"),
+            NotForwarded { forward } => write!(f, "{} leads to {} no longer", forward.port, forward.to),
             NetworkForgotten { network } => write!(f, "the record of a network that runs is gone: {network}"),
             Tracked { vif } => write!(f, "dom0 tracks connections of {vif}, which should be untracked"),
-            NoBridge { network } => write!(f, "the bridge {} of a network is gone: {network}", network.bridge_name()),
+            NoBridge { network } => write!(f, "what a network runs on is gone: {network}"),
             NoSuchInterface { interface, asked } => {
                 write!(f, "dom0 is {asked} to guests on {interface}, and there is no such interface")
             }

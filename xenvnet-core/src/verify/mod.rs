@@ -10,10 +10,11 @@ use crate::contents::Contents;
 use crate::edge::GUESTS;
 use crate::guard::{COMMENT_MAX, Guard, Hold};
 use crate::ifname::IfName;
+use crate::link::{Link, Pinning, PortState};
 use crate::mac::MacAddr;
 use crate::netlink::nf::{Inspection, raw};
 use crate::plan::{Plan, Step};
-use crate::snapshot::{LAYOUT, Link, Pinning, PortState, Snapshot};
+use crate::snapshot::{LAYOUT, Snapshot};
 use crate::table::Table;
 use crate::vif::{VIF_GROUP, VifId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +46,7 @@ impl Evidence {
     /// What is said to stand: by the kernel's own comments, which whoever set a lock last wrote; and
     /// where they are gone, or too short for a lock, as it was asked for here.
     fn said(&self) -> Contents {
-        let Snapshot { guards, ingress, dom0, untracked, masquerades, networks, .. } = self.now.clone();
+        let Snapshot { guards, ingress, dom0, untracked, masquerades, networks, forwards, .. } = self.now.clone();
         let mut said = self.asked.contents.clone();
         let whole = |guard: &Guard| guard.device != 0 && guard.to_string().len() <= COMMENT_MAX;
         for (said, told) in [(&mut said.guards, guards), (&mut said.ingress, ingress)] {
@@ -58,8 +59,9 @@ impl Evidence {
         said.dom0.extend(dom0);
         said.untracked.extend(untracked);
         said.masquerades.extend(masquerades);
+        said.forwards.extend(forwards);
         // What a network that is gone left behind is not brought back.
-        said.networks.retain(|bridge, _| self.now.link(*bridge).is_some());
+        said.networks.retain(|id, _| self.now.link(id.link()).is_some());
         said.networks.extend(networks);
         said
     }
@@ -198,6 +200,14 @@ impl Judgement<'_> {
             let differences = found.differences(table, wanted);
             let mut by_name: BTreeMap<Option<IfName>, (usize, usize)> = BTreeMap::new();
             for (set, element) in &differences.missing {
+                if let Some(forward) = raw::forward(set, element) {
+                    findings.push(Finding::NotForwarded { forward });
+                    continue;
+                }
+                if let Some(record) = raw::network(set, element) {
+                    findings.push(Finding::NetworkForgotten { network: record.network });
+                    continue;
+                }
                 by_name.entry(raw::interface(set, element)).or_default().0 += 1;
             }
             for (set, element) in &differences.surplus {
@@ -217,7 +227,12 @@ impl Judgement<'_> {
             }
             // Addresses whose guest is not told: only where nothing was said of a guest.
             if addresses != (0, 0) && found.is_present() && findings.len() == before {
-                let defect = format!("set untracked_macs: {}", finding::count(addresses.0, addresses.1));
+                let set = match table {
+                    Table::Inet => "networks",
+                    Table::Forwards => "forwards4",
+                    _ => "untracked_macs",
+                };
+                let defect = format!("set {set}: {}", finding::count(addresses.0, addresses.1));
                 findings.push(Finding::TableAltered { table, defect });
             }
         }
@@ -247,16 +262,16 @@ impl Judgement<'_> {
                 }
                 None => leftover(),
             },
-            Table::Inet => match (wanted.networks.get(&name), wanted.ingress.contains_key(&name)) {
-                (Some(record), _) => Some(Finding::NetworkForgotten { network: record.network.clone() }),
-                (None, true) => None,
-                (None, false) => leftover(),
+            Table::Inet => match wanted.ingress.contains_key(&name) {
+                true => None,
+                false => leftover(),
             },
             Table::Dom0 => match wanted.dom0.get(&name) {
                 Some(_) if self.is_renamed(name) => None,
                 Some(access) => Some(Finding::Dom0Differs { interface: name, asked: access.clone(), missing, surplus }),
                 None => leftover(),
             },
+            Table::Forwards => None,
             Table::Untracked => match wanted.untracked.contains_key(&name) {
                 true if self.is_renamed(name) => None,
                 true => Some(Finding::Tracked { vif: name }),
@@ -285,7 +300,7 @@ impl Judgement<'_> {
             .networks
             .values()
             .filter(|record| record.network.demands_lock())
-            .map(|record| record.network.bridge_name())
+            .filter_map(|record| record.network.bridge())
             .collect();
         let mut guarded_bridges = demanding.clone();
         for (vif, guard) in &wanted.guards {
@@ -305,6 +320,7 @@ impl Judgement<'_> {
                 findings.push(Finding::UnknownPort { bridge, port: *vif });
             }
         }
+        let cards: BTreeSet<IfName> = wanted.networks.values().flat_map(|record| record.network.cards()).collect();
         let known = |link: &Link| wanted.guards.contains_key(&link.name) || wanted.ingress.contains_key(&link.name);
         for link in self.now.links.values().filter(|link| !known(link)) {
             if link.is_vif() {
@@ -315,7 +331,7 @@ impl Judgement<'_> {
             let named = |name: &str| name.parse::<VifId>().is_ok();
             let attached = self.ports.get(&link.name).is_some_and(|(master, _)| *master == bridge);
             let like_a_guest = (named(link.name.as_str()) || named(&link.alias)) && !attached;
-            if like_a_guest || demanding.contains(&bridge) {
+            if (like_a_guest || demanding.contains(&bridge)) && !cards.contains(&link.name) {
                 findings.push(Finding::UnknownPort { bridge, port: link.name });
             }
         }
@@ -374,7 +390,7 @@ impl Judgement<'_> {
                 findings.push(Finding::TableAltered { table: Table::Inet, defect });
             }
         }
-        let gone = wanted.networks.iter().filter(|(bridge, _)| self.now.link(**bridge).is_none());
+        let gone = wanted.networks.iter().filter(|(id, _)| self.now.link(id.link()).is_none());
         findings.extend(gone.map(|(_, record)| Finding::NoBridge { network: record.network.clone() }));
         let of_nobody = wanted.dom0.iter().filter(|(name, _)| self.now.link(**name).is_none());
         findings.extend(

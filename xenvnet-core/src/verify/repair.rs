@@ -3,8 +3,8 @@
 use super::{Finding, Judgement};
 use crate::guard::Guard;
 use crate::ifname::IfName;
+use crate::link::{Pinning, PortState};
 use crate::plan::{LinkSettings, Plan, Step};
-use crate::snapshot::{Pinning, PortState};
 use crate::vif::VIF_GROUP;
 
 pub(super) fn plan(judgement: &Judgement<'_>, findings: &[Finding]) -> Plan {
@@ -65,6 +65,7 @@ fn is_of_the_tables(finding: &Finding) -> bool {
             | Leftover { .. }
             | Dom0Differs { .. }
             | NotMasqueraded { .. }
+            | NotForwarded { .. }
             | NetworkForgotten { .. }
             | Tracked { .. }
     )

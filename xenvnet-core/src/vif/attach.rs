@@ -2,17 +2,15 @@
 
 use super::{Attachment, Port, VIF_GROUP};
 use crate::bridge;
-use crate::dom0::Dom0;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::{self, Guard, Hold};
 use crate::ifname::IfName;
+use crate::link::Link;
 use crate::mac::MacAddr;
 use crate::plan::{LinkSettings, Plan, Step};
-use crate::snapshot::{Link, PortState, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::table::Table;
 use crate::untracked::{Untracked, step_tracking};
-use ipnetwork::{IpNetwork, Ipv6Network};
-use std::net::IpAddr;
 
 impl Attachment {
     pub(crate) fn plan(&self, now: &Snapshot) -> Result<Plan> {
@@ -44,7 +42,7 @@ impl Attachment {
         }
     }
 
-    fn settings(&self, mtu: Option<u32>) -> LinkSettings {
+    pub(super) fn settings(&self, mtu: Option<u32>) -> LinkSettings {
         LinkSettings {
             mac: Some(MacAddr::VIF_BACKEND),
             mtu,
@@ -55,7 +53,7 @@ impl Attachment {
     }
 
     /// The renaming, and the locks of these tables, under the name that it has by then.
-    fn steps_held(&self, link: &Link, tables: &[Table], now: &Snapshot) -> Vec<Step> {
+    pub(super) fn steps_held(&self, link: &Link, tables: &[Table], now: &Snapshot) -> Vec<Step> {
         let name = self.final_name();
         let mut steps = Vec::new();
         if link.name != name {
@@ -79,79 +77,6 @@ impl Attachment {
         steps.extend(guard::step_hook(name, guard.is_some() && tables.contains(&Table::Netdev), now));
         steps
     }
-
-    /// Routed: held at ingress, then up, then found by its routes.
-    fn plan_routed(&self, link: &Link, now: &Snapshot) -> Result<Plan> {
-        let Port::Routed { gateways, dom0, .. } = &self.to else { return Ok(Plan::default()) };
-        let what = || format!("attach {} to {}", self.vif, self.to);
-        if let Some(bridge) = link.master {
-            return Err(Error::cannot(ErrorKind::Conflict, what(), format!("{} is a port of {bridge}", link.name))
-                .with_advice(format!("detach it first: xenvnet vif detach {}", link.name)));
-        }
-        let name = self.final_name();
-        let settings = self.settings(self.mtu).difference(link);
-        let mut plan = Plan::default();
-        let changes_mac = settings.as_ref().is_some_and(|(_, to)| to.mac.is_some());
-        let held = now.guard_at(Table::Netdev, link.name).is_some() && now.hooks.contains(&link.name);
-        let pause = link.up && (link.name != name || changes_mac || (self.lock.is_guarded() && !held));
-        if pause {
-            plan.extend(steps_unroute(link.name, |_| true, now));
-            plan.extend([Step::Down { link: link.name }]);
-        }
-        plan.extend(self.steps_held(link, &[Table::Netdev], now));
-        if link.name != name {
-            plan.extend(Dom0::Open.steps(link.name, now));
-        }
-        plan.extend(dom0.steps(name, now));
-        plan.extend(settings.map(|(from, to)| Step::SetLink { link: name, from, to }));
-        if !link.up || pause {
-            let group = if self.lock.is_guarded() { VIF_GROUP } else { 0 };
-            let check = Step::Check { link: name, group, bridge: None, state: PortState::default() };
-            plan.extend([check, Step::Up { link: name }]);
-        }
-        let after = now.after(&plan);
-        let wanted: Vec<IpNetwork> = self.routed_nets();
-        plan.extend(steps_unroute(name, |net| !wanted.contains(net), &after).filter(|step| match step {
-            Step::DeleteAddress { address, .. } => !gateways.iter().any(|ip| own_address(*ip) == *address),
-            _ => true,
-        }));
-        let after = now.after(&plan);
-        for address in gateways.iter().copied().map(own_address) {
-            if !after.addresses.get(&name).is_some_and(|have| have.contains(&address)) {
-                plan.extend([Step::AddAddress { link: name, address }]);
-            }
-        }
-        let mut routed = std::collections::BTreeSet::new();
-        for subnet in wanted {
-            if routed.insert(subnet) && !after.routes.get(&name).is_some_and(|have| have.contains(&subnet)) {
-                plan.extend([Step::AddRoute { link: name, subnet }]);
-            }
-        }
-        Ok(plan)
-    }
-}
-
-/// A gateway as an address of dom0's: by itself, but a link-local one with the prefix that all of
-/// them share (RFC 4291), or dom0 would not find the guest's own.
-fn own_address(ip: IpAddr) -> IpNetwork {
-    match ip {
-        IpAddr::V6(six) if six.is_unicast_link_local() => {
-            IpNetwork::V6(Ipv6Network::new_checked(six, 64).unwrap_or_else(|| six.into()))
-        }
-        _ => ip.into(),
-    }
-}
-
-/// Routes over an interface and dom0's addresses on it, taken away.
-pub(super) fn steps_unroute<'a>(
-    name: IfName,
-    goes: impl Fn(&IpNetwork) -> bool + 'a,
-    now: &'a Snapshot,
-) -> impl Iterator<Item = Step> + 'a {
-    let routes = now.routes.get(&name).into_iter().flatten().copied();
-    let addresses = now.addresses.get(&name).into_iter().flatten().copied();
-    let routes = routes.filter(move |net| goes(net)).map(move |subnet| Step::DeleteRoute { link: name, subnet });
-    routes.chain(addresses.map(move |address| Step::DeleteAddress { link: name, address }))
 }
 
 /// An attachment to a bridge.
@@ -178,7 +103,7 @@ impl Bridged<'_> {
         let what = || self.what();
         let master = now.expect_bridge(bridge, what)?;
         let lock = &attachment.lock;
-        if !lock.is_guarded() && now.networks.get(&bridge).is_some_and(|record| record.network.demands_lock()) {
+        if !lock.is_guarded() && now.network_on(bridge).is_some_and(|record| record.network.demands_lock()) {
             return Err(Error::cannot(
                 ErrorKind::InvalidArgument,
                 what(),

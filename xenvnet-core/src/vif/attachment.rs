@@ -45,6 +45,11 @@ pub enum Port {
         /// a subnet, but IPv6 link-local ones with their /64.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         gateways: Vec<IpAddr>,
+        /// Where no gateway is named: the interface whose addresses dom0 has on this one too; without
+        /// one, the uplink of the routed network that runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[doc(alias = "gatewaydev")]
+        gateway_device: Option<IfName>,
         /// What is routed to it; where nothing is said, the addresses and prefixes of its lock.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         routes: Vec<IpNetwork>,
@@ -80,7 +85,7 @@ impl Port {
     /// assert_eq!(xenvnet_core::Port::routed().to_string(), "dom0's routes");
     /// ```
     pub fn routed() -> Port {
-        Port::Routed { gateways: Vec::new(), routes: Vec::new(), dom0: Dom0::Open }
+        Port::Routed { gateways: Vec::new(), gateway_device: None, routes: Vec::new(), dom0: Dom0::Open }
     }
 }
 
@@ -190,6 +195,22 @@ impl Attachment {
     pub fn gateway(mut self, address: IpAddr) -> Attachment {
         if let Port::Routed { gateways, .. } = &mut self.to {
             gateways.push(address);
+        }
+        self
+    }
+
+    /// With the addresses that dom0 has on this interface as the guest's gateways, unless others are
+    /// named. For a bridged one nothing changes.
+    ///
+    /// ```
+    /// # use xenvnet_core::{Attachment, Lock, Port};
+    /// let attachment = Attachment::routed("vif1.0".parse()?, Lock::Unlocked).gateway_device("eth0".parse()?);
+    /// assert!(matches!(attachment.to, Port::Routed { gateway_device: Some(_), .. }));
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn gateway_device(mut self, device: IfName) -> Attachment {
+        if let Port::Routed { gateway_device, .. } = &mut self.to {
+            *gateway_device = Some(device);
         }
         self
     }

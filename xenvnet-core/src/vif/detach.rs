@@ -1,6 +1,6 @@
 //! A vif taken off, whatever is left of it.
 
-use super::attach::steps_unroute;
+use super::routed::{steps_forget, steps_unroute};
 use crate::bridge;
 use crate::dom0::Dom0;
 use crate::guard;
@@ -23,9 +23,15 @@ pub(crate) fn plan_detach(vif: IfName, now: &Snapshot) -> Plan {
     let vif = if known { vif } else { renamed().unwrap_or(vif) };
     let mut plan = Plan::default();
     if let Some(link) = now.link(vif) {
+        let is_guests = link.is_vif() || link.xen_name().is_some();
         match link.master {
-            Some(bridge) => plan.extend(bridge::steps_release(link, bridge, now)),
-            None if link.is_vif() => {
+            Some(bridge) => {
+                let held = link.is_vif() || now.guard_of(vif).is_some();
+                plan.extend((is_guests && !held && link.up).then_some(Step::Down { link: vif }));
+                plan.extend(bridge::steps_release(link, bridge, now));
+            }
+            None if is_guests => {
+                plan.extend(steps_forget(vif, now));
                 plan.extend(steps_unroute(vif, |_| true, now));
                 plan.extend(link.up.then_some(Step::Down { link: vif }));
             }

@@ -60,7 +60,7 @@ impl FromStr for VifScript {
         let wrong = |offset, why: String| {
             Error::invalid(ErrorKind::Parse, format!("vif script: {why} at byte {offset}")).at(offset)
         };
-        let mut words = words(line);
+        let mut words = words(line).into_iter();
         let (offset, path) = words.next().ok_or_else(|| wrong(0, "nothing".to_owned()))?;
         let name = path.rsplit('/').next().unwrap_or(path);
         let (mut bridge, mut netdev, mut dhcp) = (None, None, None);

@@ -11,8 +11,9 @@ Values are frozen and are checked when they are made; they take their first argu
 and all others by keyword. Wherever an address is wanted, a ``str`` or an object of ``ipaddress``
 will do, and where several are, one alone; objects of ``ipaddress`` come back. A verb of ``Host``
 returns whether it had to change anything; ``verify`` tells whether all of it still stands, and
-``repair`` mends what does not. Every error is a ``XenvnetError``, but for arguments of
-a wrong type (``TypeError``), a closed ``Host`` (``ValueError``), and a namespace whose file cannot
+``repair`` mends what does not. On a host that is far away, ``run_provisionally`` makes a change that
+a ``Sentinel`` in another process puts back unless ``confirm`` is called in time. Every error is a ``XenvnetError``, but for arguments of
+a wrong type (``TypeError``), a closed ``Host`` or ``Sentinel`` (``ValueError``), and a namespace whose file cannot
 be opened (``OSError``).
 
 The logger ``xenvnet`` has each step of a change at level DEBUG, and what an administrator should
@@ -36,20 +37,28 @@ from ._errors import (
     UnsupportedError,
     XenvnetError,
 )
-from ._records import BridgeState, Drops, Finding, Guard, Link, Lock, NetworkRecord, PortState, Untracked
+from ._records import BridgeState, Drops, Finding, Guard, Link, Lock, NetworkRecord, PortState, Untracked, Uplink
 from ._xenvnet import (
+    AdditionalPort,
     Antispoof,
     Attachment,
     Bridge,
+    BridgedNetwork,
     Brouter,
     Dom0,
+    Forward,
     Host,
     MacAddr,
     Masquerade,
+    NatNetwork,
     Network,
+    NoNetwork,
     Operation,
     Plan,
     Report,
+    RoutedNetwork,
+    Sentinel,
+    ShadowNetwork,
     Snapshot,
     VifId,
     __version__,
@@ -59,17 +68,20 @@ from ._xenvnet import (
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())
 
 __all__ = [
+    "AdditionalPort",
     "AlreadyExistsError",
     "Antispoof",
     "Attachment",
     "Bridge",
     "BridgeState",
+    "BridgedNetwork",
     "Brouter",
     "BusyError",
     "ConflictError",
     "Dom0",
     "Drops",
     "Finding",
+    "Forward",
     "Guard",
     "Host",
     "InternalError",
@@ -79,8 +91,10 @@ __all__ = [
     "Lock",
     "MacAddr",
     "Masquerade",
+    "NatNetwork",
     "Network",
     "NetworkRecord",
+    "NoNetwork",
     "NotFoundError",
     "Operation",
     "ParseError",
@@ -88,11 +102,15 @@ __all__ = [
     "Plan",
     "PortState",
     "Report",
+    "RoutedNetwork",
+    "Sentinel",
+    "ShadowNetwork",
     "Snapshot",
     "StateError",
     "UndoError",
     "UnsupportedError",
     "Untracked",
+    "Uplink",
     "VifId",
     "XenvnetError",
     "__version__",

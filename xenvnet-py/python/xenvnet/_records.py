@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Literal, Optional, Union
 
-from ._xenvnet import Antispoof, Dom0, MacAddr, Masquerade, Network
+from ._xenvnet import Antispoof, Dom0, Forward, MacAddr, Masquerade, Network
 
 
 class Lock(enum.Enum):
@@ -19,6 +19,19 @@ class Lock(enum.Enum):
 
     def __repr__(self) -> str:
         return f"Lock.{self.name}"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Uplink(enum.Enum):
+    """What a network leads outside by where it is no interface; for one, give its name."""
+
+    NOTHING = "nothing"
+    """Nothing: a bridge between guests and dom0 alone."""
+
+    def __repr__(self) -> str:
+        return f"Uplink.{self.name}"
 
     def __str__(self) -> str:
         return str(self.value)
@@ -106,7 +119,7 @@ class Drops:
     frames: int
     octets: int
     """Without the Ethernet header."""
-    table: Literal["bridge", "netdev", "inet", "dom0", "untracked"] = "bridge"
+    table: Literal["bridge", "netdev", "inet", "dom0", "untracked", "forwards"] = "bridge"
     """Which of our own tables dropped them."""
 
 
@@ -125,8 +138,9 @@ class NetworkRecord:
     """A network that runs, and what it found when it started."""
 
     network: Network
-    sysctl_before: int
-    """What the forwarding setting of its address family was before the first network."""
+    """With everything named that its line left to the host."""
+    before: dict[str, int] = field(hash=False)
+    """What the settings that it changes were before the first network: {"net.ipv4.ip_forward": 0}."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -165,6 +179,7 @@ class Finding:
     mac: Optional[MacAddr] = None
     group: Optional[int] = None
     masquerade: Optional[Masquerade] = None
+    forward: Optional[Forward] = None
     network: Optional[Network] = None
     table: Optional[str] = None
     """One of our own, named as in Drops; where there is a family, the name of somebody else's."""
@@ -177,6 +192,6 @@ class Finding:
         return self.sentence
 
     def __repr__(self) -> str:
-        values = [(field.name, getattr(self, field.name), field.default) for field in fields(self)]
+        values = [(each.name, getattr(self, each.name), each.default) for each in fields(self)]
         told = [f"{name}={value!r}" for name, value, default in values if default is MISSING or value != default]
         return f"Finding({', '.join(told)})"

@@ -1,8 +1,9 @@
 //! Set elements: the facts of a lock, drop counters, networks that run.
 
 use super::ruleset::{
-    AT_INGRESS, GUARDED, NETWORKS, OWN_DHCP, OWN_IP4, OWN_IP4NET, OWN_IP6, OWN_IP6_RAW, OWN_IP6NET, OWN_IP6NET_RAW,
-    OWN_MAC, OWN_MAC_RAW, PINGED, SERVICES, SHIELDED, SOLICITED, TRACKED, UNTRACKED, UNTRACKED_MACS, dropped,
+    AT_INGRESS, FORWARDS4, FORWARDS6, GUARDED, HAIRPIN4, HAIRPIN6, NETWORKS, OWN_DHCP, OWN_IP4, OWN_IP4NET, OWN_IP6,
+    OWN_IP6_RAW, OWN_IP6NET, OWN_IP6NET_RAW, OWN_MAC, OWN_MAC_RAW, PINGED, SERVICES, SHIELDED, SOLICITED, TRACKED,
+    UNTRACKED, UNTRACKED_MACS, dropped,
 };
 use super::{HEADER, comment, drop_sets, key_of, message, read_user_text};
 use crate::antispoof::{Fact, Lock};
@@ -22,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Element {
     key: Vec<u8>,
     end: Option<Vec<u8>>,
+    /// What a map maps it to.
+    data: Option<Vec<u8>>,
     comment: Option<String>,
 }
 
@@ -61,6 +64,11 @@ fn write(list: &mut Writer, element: &Element) {
                 key.bytes(1, end);
             });
         }
+        if let Some(data) = &element.data {
+            body.nested(2, |value| {
+                value.bytes(1, data);
+            });
+        }
         if let Some(text) = &element.comment {
             body.bytes(6, &comment(text));
         }
@@ -77,10 +85,11 @@ fn get_all(table: Table, set: &str) -> Request {
     })
 }
 
-/// The elements of an answer: key, end, userdata, packets and octets of a counter.
+/// The elements of an answer: key, end, data, userdata, packets and octets of a counter.
 struct Seen<'a> {
     key: &'a [u8],
     end: Option<&'a [u8]>,
+    data: Option<&'a [u8]>,
     userdata: &'a [u8],
     counter: Option<(u64, u64)>,
 }
@@ -98,6 +107,7 @@ fn elements(body: &[u8]) -> impl Iterator<Item = Seen<'_>> {
         Some(Seen {
             key: element.nested(1).find(1)?.0,
             end: element.nested(10).find(1).map(|value| value.0),
+            data: element.nested(2).find(1).map(|value| value.0),
             userdata: element.find(6).map_or(&[], |value| value.0),
             counter: counter(7).or_else(|| counter(11)),
         })
@@ -197,7 +207,7 @@ pub(crate) mod guard {
         let facts = |guard: Option<&Guard>| guard.map(|guard| guard.lock.facts()).unwrap_or_default();
         let (old, new) = (facts(from), facts(to));
         let mut requests = Vec::new();
-        let guarded = |comment: Option<String>| [Element { key: key_of(vif), comment, end: None }];
+        let guarded = |comment: Option<String>| [Element { key: key_of(vif), comment, ..Element::default() }];
         // A comment cannot be changed in place. Between the two the interface is not guarded, but
         // no packet sees that: the transaction becomes visible as a whole.
         if from.is_some() {
@@ -259,7 +269,7 @@ pub(crate) mod dom0 {
 
     /// The elements of a setting, each with its set.
     pub(super) fn placed(interface: IfName, access: &Dom0) -> Vec<(&'static str, Element)> {
-        let name = |comment| Element { key: key_of(interface), comment, end: None };
+        let name = |comment| Element { key: key_of(interface), comment, ..Element::default() };
         let mut placed = vec![(SHIELDED, name(Some(access.to_string())))];
         for (service, set) in [(Service::Icmp, PINGED), (Service::Ra, SOLICITED)] {
             placed.extend(access.services().contains(&service).then(|| (set, name(None))));
@@ -327,6 +337,52 @@ pub(crate) mod untracked {
         elements(body)
             .filter_map(|seen| Some((name_of(seen.key)?, read_user_text(0, seen.userdata)?.parse().ok()?)))
             .collect()
+    }
+}
+
+/// Ports of dom0 that lead to guests.
+pub(crate) mod forwards {
+    use super::*;
+    use crate::forward::Forward;
+    use std::net::IpAddr;
+
+    pub(crate) fn get_every() -> [Request; 2] {
+        [FORWARDS4, FORWARDS6].map(|map| get_all(Table::Forwards, map))
+    }
+
+    /// The elements of one, each with its set.
+    pub(super) fn placed(forward: &Forward) -> Vec<(&'static str, Element)> {
+        let (map, hairpin, ip) = match forward.to.ip() {
+            IpAddr::V4(ip) => (FORWARDS4, HAIRPIN4, ip.octets().to_vec()),
+            IpAddr::V6(ip) => (FORWARDS6, HAIRPIN6, ip.octets().to_vec()),
+        };
+        let port = [&[forward.port.protocol.number(), 0, 0, 0][..], &forward.port.port.to_be_bytes(), &[0, 0]].concat();
+        let data = Some([&ip[..], &forward.to.port().to_be_bytes(), &[0, 0]].concat());
+        let comment = Some(forward.to_string());
+        let mut placed = vec![(map, Element { key: port.clone(), data, comment, end: None })];
+        placed.extend(forward.behind.map(|name| {
+            let to =
+                [&[forward.port.protocol.number(), 0, 0, 0][..], &forward.to.port().to_be_bytes(), &[0, 0]].concat();
+            let key = [&name.padded()[..], &name.padded(), &ip, &to].concat();
+            (hairpin, Element { key, ..Element::default() })
+        }));
+        placed
+    }
+
+    pub(crate) fn add(forward: &Forward) -> Vec<Request> {
+        by_set(Table::Forwards, libc::NFT_MSG_NEWSETELEM, placed(forward))
+    }
+
+    /// With the element that others share, or without.
+    pub(crate) fn delete(forward: &Forward, alone: bool) -> Vec<Request> {
+        let own = placed(forward).into_iter().filter(|(set, _)| alone || !matches!(*set, HAIRPIN4 | HAIRPIN6));
+        let keys = own.map(|(set, element)| (set, Element { comment: None, data: None, ..element }));
+        by_set(Table::Forwards, libc::NFT_MSG_DELSETELEM, keys)
+    }
+
+    /// What the comments say. Those of somebody else's hand say nothing.
+    pub(crate) fn parse(body: &[u8]) -> Vec<Forward> {
+        elements(body).filter_map(|seen| read_user_text(0, seen.userdata)?.parse().ok()).collect()
     }
 }
 
@@ -400,6 +456,8 @@ pub(crate) fn parse_drops(table: Table, reason: DropReason, body: &[u8]) -> Vec<
 pub(crate) mod raw {
     use super::*;
     use crate::contents::Contents;
+    use crate::forward::Forward;
+    use crate::network::NetworkRecord;
 
     /// An element as it is, whatever it means.
     pub(crate) type Raw = Element;
@@ -414,6 +472,7 @@ pub(crate) mod raw {
         let read = |seen: Seen<'_>| Raw {
             key: seen.key.to_vec(),
             end: seen.end.map(<[u8]>::to_vec),
+            data: seen.data.map(<[u8]>::to_vec),
             comment: read_user_text(0, seen.userdata).map(str::to_owned),
         };
         Some((set, elements(body).map(read).collect()))
@@ -433,26 +492,48 @@ pub(crate) mod raw {
                 })
                 .collect(),
             Table::Inet => {
-                let networks =
-                    contents.networks.iter().map(|(bridge, record)| (NETWORKS, said(*bridge, record.comment())));
+                let networks = contents.networks.iter().map(|(id, record)| {
+                    (NETWORKS, Raw { key: id.key().to_vec(), comment: Some(record.comment()), ..Raw::default() })
+                });
                 networks.chain(contents.ingress.keys().map(|vif| (AT_INGRESS, plain(*vif)))).collect()
             }
             Table::Dom0 => contents.dom0.iter().flat_map(|(name, access)| dom0::placed(*name, access)).collect(),
+            Table::Forwards => contents.forwards.iter().flat_map(forwards::placed).collect(),
             Table::Untracked => {
                 contents.untracked.iter().flat_map(|(vif, untracked)| untracked::placed(*vif, untracked)).collect()
             }
         }
     }
 
+    /// The network that an element is about.
+    pub(crate) fn network(set: &str, element: &Raw) -> Option<NetworkRecord> {
+        (set == NETWORKS).then(|| NetworkRecord::parse_comment(element.comment.as_deref()?))?
+    }
+
+    /// The forwarding that an element is about.
+    pub(crate) fn forward(set: &str, element: &Raw) -> Option<Forward> {
+        matches!(set, FORWARDS4 | FORWARDS6).then(|| element.comment.as_deref()?.parse().ok())?
+    }
+
     /// The interface that an element is about, where its set is about interfaces.
     pub(crate) fn interface(set: &str, element: &Raw) -> Option<IfName> {
-        if set == UNTRACKED_MACS { None } else { name_of(&element.key) }
+        if matches!(set, UNTRACKED_MACS | FORWARDS4 | FORWARDS6 | HAIRPIN4 | HAIRPIN6) {
+            return None;
+        }
+        name_of(&element.key)
     }
 
     /// Whether an element says the same as another one with its key.
     pub(crate) fn says_the_same(set: &str, one: &Raw, other: &Raw) -> bool {
         let guard = |raw: &Raw| raw.comment.as_deref().and_then(Guard::parse_comment);
-        one == other || (set == GUARDED && one.key == other.key && guard(one).is_some() && guard(one) == guard(other))
+        let network = |raw: &Raw| raw.comment.as_deref().and_then(NetworkRecord::parse_comment);
+        one == other
+            || one.key == other.key
+                && match set {
+                    GUARDED => guard(one).is_some() && guard(one) == guard(other),
+                    NETWORKS => network(one).is_some() && network(one) == network(other),
+                    _ => false,
+                }
     }
 
     pub(crate) fn delete(table: Table, set: &str, elements: &[Raw]) -> Vec<Request> {
@@ -479,12 +560,14 @@ pub(crate) mod networks {
     }
 
     pub(crate) fn add(record: &NetworkRecord) -> Request {
-        let element = Element { key: key_of(record.network.bridge_name()), end: None, comment: Some(record.comment()) };
+        let key = record.network.id().map(|id| id.key().to_vec()).unwrap_or_default();
+        let element = Element { key, comment: Some(record.comment()), ..Element::default() };
         change(Table::Inet, libc::NFT_MSG_NEWSETELEM, NETWORKS, &[element])
     }
 
     pub(crate) fn delete(record: &NetworkRecord) -> Request {
-        let element = Element { key: key_of(record.network.bridge_name()), ..Element::default() };
+        let key = record.network.id().map(|id| id.key().to_vec()).unwrap_or_default();
+        let element = Element { key, ..Element::default() };
         change(Table::Inet, libc::NFT_MSG_DELSETELEM, NETWORKS, &[element])
     }
 
@@ -505,7 +588,8 @@ mod tests {
             let vif: IfName = "vif1.0".parse().unwrap();
             for fact in Lock::from(lock).facts() {
                 let (set, element) = &fact_elements(vif, &fact)[0];
-                let seen = Seen { key: &element.key, end: element.end.as_deref(), userdata: &[], counter: None };
+                let seen =
+                    Seen { key: &element.key, end: element.end.as_deref(), data: None, userdata: &[], counter: None };
                 prop_assert_eq!(parse_fact(set, &seen), Some((vif, fact)));
             }
         }

@@ -27,6 +27,7 @@ pub(crate) const ARP_DADDR_IP: Place = (Base::Network, 24, 4);
 pub(crate) const IP_SADDR: Place = (Base::Network, 12, 4);
 pub(crate) const IP_DADDR: Place = (Base::Network, 16, 4);
 pub(crate) const IP6_SADDR: Place = (Base::Network, 8, 16);
+pub(crate) const IP6_DADDR: Place = (Base::Network, 24, 16);
 
 /// Where a packet goes on.
 #[derive(Clone, Copy)]
@@ -79,6 +80,7 @@ pub(crate) struct Rule {
 
 /// The first of the 4-octet registers; a longer value takes the ones after it too.
 const REGISTER: u32 = libc::NFT_REG32_00 as u32;
+const NFT_NAT_DNAT: u32 = 1;
 /// An interface name takes four of them.
 const NAME_REGISTERS: u32 = 4;
 
@@ -243,6 +245,58 @@ impl Rule {
         })
         .mask(&states.to_ne_bytes())
         .compare(Is::Unequal, &[0; 4])
+    }
+
+    /// Sent to an address of this host.
+    pub(crate) fn daddr_is_local(self) -> Rule {
+        const ADDRTYPE: u32 = 3;
+        const DADDR: u32 = 2;
+        const LOCAL: u32 = 2;
+        self.add("fib", |data| {
+            data.be32(1, REGISTER).be32(2, ADDRTYPE).be32(3, DADDR);
+        })
+        .compare(Is::Equal, &LOCAL.to_ne_bytes())
+    }
+
+    /// The destination that a map has for the transport protocol and the destination port: an address
+    /// and a port.
+    pub(crate) fn dnat(self, family: i32, map: &str) -> Rule {
+        let address_registers = if family == libc::NFPROTO_IPV4 { 1 } else { 4 };
+        self.load_meta(libc::NFT_META_L4PROTO, REGISTER)
+            .load((Base::Transport, 2, 2), REGISTER + 1)
+            .add("lookup", |data| {
+                data.text(1, map).be32(2, REGISTER).be32(3, REGISTER);
+            })
+            .add("nat", |data| {
+                data.be32(1, NFT_NAT_DNAT).be32(2, family as u32);
+                data.be32(3, REGISTER).be32(5, REGISTER + address_registers);
+            })
+    }
+
+    /// Of a connection that was led elsewhere.
+    pub(crate) fn was_led(self) -> Rule {
+        const STATUS: u32 = 2;
+        const DST_NAT: u32 = 1 << 5;
+        self.add("ct", |data| {
+            data.be32(1, REGISTER).be32(2, STATUS);
+        })
+        .mask(&DST_NAT.to_ne_bytes())
+        .compare(Is::Unequal, &[0; 4])
+    }
+
+    /// The interfaces that it came in and goes out by, its destination, the transport protocol and the
+    /// destination port, together in a set.
+    pub(crate) fn passage_in(self, to: Place, set: &str) -> Rule {
+        let address = REGISTER + 2 * NAME_REGISTERS;
+        let register = address + to.2 / 4;
+        self.load_meta(libc::NFT_META_IIFNAME, REGISTER)
+            .load_meta(libc::NFT_META_OIFNAME, REGISTER + NAME_REGISTERS)
+            .load(to, address)
+            .load_meta(libc::NFT_META_L4PROTO, register)
+            .load((Base::Transport, 2, 2), register + 1)
+            .add("lookup", |data| {
+                data.text(1, set).be32(2, REGISTER);
+            })
     }
 
     /// Keeps the packet out of connection tracking.

@@ -319,9 +319,10 @@ fn is_nested(name: &str, path: &[u16]) -> bool {
     matches!((name, path), ("cmp", [3]) | ("bitwise", [4 | 5]) | ("range", [3 | 4]) | ("immediate", [2] | [2, 2]))
 }
 
-/// Numbers of sets, and the expressions that count inside of a dynamic set.
+/// Numbers of sets, the expressions that count inside of a dynamic set, and the ends of ranges that are
+/// one address and one port.
 fn is_the_kernels(name: &str, path: &[u16]) -> bool {
-    matches!((name, path), ("lookup", [4]) | ("dynset", [2 | 7 | 10]))
+    matches!((name, path), ("lookup", [4]) | ("dynset", [2 | 7 | 10]) | ("nat", [4 | 6 | 7]))
 }
 
 fn is_register(name: &str, path: &[u16]) -> bool {
@@ -331,6 +332,8 @@ fn is_register(name: &str, path: &[u16]) -> bool {
             | ("bitwise", [1 | 2])
             | ("lookup", [2 | 3])
             | ("dynset", [4])
+            | ("fib", [1])
+            | ("nat", [3 | 5])
     )
 }
 

@@ -9,7 +9,9 @@ mod policy;
 mod restore;
 mod ruleset;
 
-pub(crate) use elements::{Locks, at_ingress, dom0, guard, has_elements, networks, parse_drops, raw, untracked};
+pub(crate) use elements::{
+    Locks, at_ingress, dom0, forwards, guard, has_elements, networks, parse_drops, raw, untracked,
+};
 pub(crate) use hook::{add_hook, delete_hook, get_hook, parse_hook};
 pub(crate) use inspect::Inspection;
 pub(crate) use restore::{restore, rewrite};
@@ -34,7 +36,7 @@ fn family(table: Table) -> u8 {
     match table {
         Table::Bridge | Table::Untracked => libc::NFPROTO_BRIDGE as u8,
         Table::Netdev => libc::NFPROTO_NETDEV as u8,
-        Table::Inet | Table::Dom0 => libc::NFPROTO_INET as u8,
+        Table::Inet | Table::Dom0 | Table::Forwards => libc::NFPROTO_INET as u8,
     }
 }
 
@@ -109,10 +111,18 @@ fn set_shape(set: &Set) -> [u32; 3] {
     if set.dynamic {
         flags |= libc::NFT_SET_EVAL as u32;
     }
-    // nft(8) packs the types of a concatenation in 6 bits each, fields padded to 4 octets.
-    let datatype = set.key.iter().fold(0, |packed, field| packed << 6 | field.datatype);
-    let octets = set.key.iter().map(|field| field_len(*field, concatenated)).sum();
+    if !set.data.is_empty() {
+        flags |= libc::NFT_SET_MAP as u32;
+    }
+    let [datatype, octets] = shape(set.key);
     [flags, datatype, octets]
+}
+
+/// nft(8) packs the types of a concatenation in 6 bits each, fields padded to 4 octets.
+fn shape(fields: &[Field]) -> [u32; 2] {
+    let datatype = fields.iter().fold(0, |packed, field| packed << 6 | field.datatype);
+    let octets = fields.iter().map(|field| field_len(*field, fields.len() > 1)).sum();
+    [datatype, octets]
 }
 
 fn add_set(table: Table, set: &Set, id: u32) -> Request {
@@ -120,6 +130,10 @@ fn add_set(table: Table, set: &Set, id: u32) -> Request {
         let concatenated = set.key.len() > 1;
         let [flags, datatype, octets] = set_shape(set);
         body.text(2, set.name).be32(3, flags).be32(4, datatype).be32(5, octets).be32(10, id);
+        if !set.data.is_empty() {
+            let [datatype, octets] = shape(set.data);
+            body.be32(6, datatype).be32(7, octets);
+        }
         body.nested(9, |description| {
             if set.dynamic {
                 description.be32(1, 65_535);
@@ -341,8 +355,10 @@ fn masquerade_rule(masquerade: &Masquerade) -> Rule {
         }
     };
     let (network, mask) = octets(masquerade.subnet);
-    let mut rule =
-        rule.bits(source, &mask, expr::Is::Equal, &network).bits(destination, &mask, expr::Is::Unequal, &network);
+    let mut rule = rule.bits(source, &mask, expr::Is::Equal, &network);
+    if !masquerade.everywhere {
+        rule = rule.bits(destination, &mask, expr::Is::Unequal, &network);
+    }
     if let Some(uplink) = masquerade.uplink {
         rule = rule.oifname(&uplink.padded());
     }

@@ -143,4 +143,5 @@ pub(crate) fn restore(found: &BTreeMap<Table, Inspection>, contents: &Contents) 
 }
 
 /// The hooks of the netdev table tell the inet table of their names, so that comes first.
-const RESTORED: [Table; 5] = [Table::Inet, Table::Bridge, Table::Netdev, Table::Dom0, Table::Untracked];
+const RESTORED: [Table; 6] =
+    [Table::Inet, Table::Bridge, Table::Netdev, Table::Dom0, Table::Untracked, Table::Forwards];

@@ -3,7 +3,7 @@
 //!
 //! What a locked guest may send is in `policy`: one text for all tables that hold guests.
 
-use super::expr::{Base, ETHER_DADDR, Is, Rule, Verdict};
+use super::expr::{Base, ETHER_DADDR, IP_DADDR, IP6_DADDR, Is, Rule, Verdict};
 use super::policy;
 use crate::drops::DropReason;
 use crate::table::Table;
@@ -46,6 +46,8 @@ const INET_SERVICE: Field = field(13, 2, Origin::Other);
 pub(crate) struct Set {
     pub(crate) name: &'static str,
     pub(crate) key: &'static [Field],
+    /// What a map maps to; nothing for a set.
+    pub(crate) data: &'static [Field],
     pub(crate) interval: bool,
     /// Filled by the packets themselves.
     pub(crate) dynamic: bool,
@@ -53,7 +55,7 @@ pub(crate) struct Set {
 }
 
 const fn set(name: &'static str, key: &'static [Field], comment: &'static str) -> Set {
-    Set { name, key, interval: false, dynamic: false, comment }
+    Set { name, key, data: &[], interval: false, dynamic: false, comment }
 }
 
 pub(crate) struct Hook {
@@ -80,6 +82,7 @@ pub(crate) fn ruleset(table: Table) -> Ruleset {
         Table::Inet => inet(),
         Table::Dom0 => dom0(),
         Table::Untracked => untracked(),
+        Table::Forwards => forwards(),
     }
 }
 
@@ -90,6 +93,7 @@ pub(crate) const fn layout_set(table: Table) -> &'static str {
         Table::Inet => NETWORKS,
         Table::Dom0 => SHIELDED,
         Table::Untracked => UNTRACKED,
+        Table::Forwards => FORWARDS4,
     }
 }
 
@@ -110,7 +114,7 @@ pub(crate) const fn reasons(table: Table) -> &'static [DropReason] {
         Table::Netdev => GUESTS.split_at(7).0,
         Table::Inet => &[DropReason::Unguarded],
         Table::Dom0 => &[DropReason::Dom0],
-        Table::Untracked => &[],
+        Table::Untracked | Table::Forwards => &[],
     }
 }
 
@@ -136,6 +140,10 @@ pub(crate) const SOLICITED: &str = "solicited";
 pub(crate) const UNTRACKED: &str = "untracked";
 pub(crate) const UNTRACKED_MACS: &str = "untracked_macs";
 pub(crate) const TRACKED: &str = "tracked";
+pub(crate) const FORWARDS4: &str = "forwards4";
+pub(crate) const FORWARDS6: &str = "forwards6";
+pub(crate) const HAIRPIN4: &str = "hairpin4";
+pub(crate) const HAIRPIN6: &str = "hairpin6";
 /// The anonymous map of EtherTypes to chains: its name is chosen by the kernel, this is how the
 /// rule of the same batch finds it.
 pub(crate) const ETHER_TYPE_MAP: (&str, u32) = ("__map%d", 1);
@@ -340,3 +348,47 @@ fn untracked() -> Ruleset {
     }];
     Ruleset { sets, chains }
 }
+
+/// Ports of dom0 that lead to guests.
+fn forwards() -> Ruleset {
+    const PORT: &[Field] = &[INET_PROTO, INET_SERVICE];
+    const FROM4: &[Field] = &[IFNAME, IFNAME, IPV4_ADDR, INET_PROTO, INET_SERVICE];
+    const FROM6: &[Field] = &[IFNAME, IFNAME, IPV6_ADDR, INET_PROTO, INET_SERVICE];
+    let sets = vec![
+        Set { data: &[IPV4_ADDR, INET_SERVICE], ..set(FORWARDS4, PORT, "where ports of dom0 lead to") },
+        Set { data: &[IPV6_ADDR, INET_SERVICE], ..set(FORWARDS6, PORT, "the same for IPv6") },
+        set(HAIRPIN4, FROM4, "who reaches such a port from beside its guest"),
+        set(HAIRPIN6, FROM6, "the same for IPv6"),
+    ];
+    // Whatever address of dom0's was meant.
+    let lead = |own: bool| {
+        let (mut four, mut six) = (Rule::new().nfproto(libc::NFPROTO_IPV4), Rule::new().nfproto(libc::NFPROTO_IPV6));
+        if own {
+            // What dom0 serves itself by its loopback stays where it is: nobody routes from there.
+            four = four.bits(IP_DADDR, &[255, 0, 0, 0], Is::Unequal, &[127, 0, 0, 0]);
+            six = six.at(IP6_DADDR, Is::Unequal, &std::net::Ipv6Addr::LOCALHOST.octets());
+        }
+        let four = four.daddr_is_local().dnat(libc::NFPROTO_IPV4, FORWARDS4);
+        vec![four, six.daddr_is_local().dnat(libc::NFPROTO_IPV6, FORWARDS6)]
+    };
+    // The guest would answer its neighbour directly, from an address that was not asked.
+    let hairpin =
+        |family: i32, to, set| Rule::new().nfproto(family).was_led().passage_in(to, set).counter().masquerade();
+    let nat = |name, number, priority, rules| Chain { name, hook: Some(Hook { kind: "nat", number, priority }), rules };
+    let chains = vec![
+        nat("prerouting", NF_PREROUTING, DNAT, lead(false)),
+        nat("output", NF_OUTPUT, DNAT, lead(true)),
+        // Before the subnets' own.
+        nat(
+            POSTROUTING,
+            NF_POSTROUTING,
+            99,
+            vec![hairpin(libc::NFPROTO_IPV4, IP_DADDR, HAIRPIN4), hairpin(libc::NFPROTO_IPV6, IP6_DADDR, HAIRPIN6)],
+        ),
+    ];
+    Ruleset { sets, chains }
+}
+
+const NF_OUTPUT: u32 = libc::NF_INET_LOCAL_OUT as u32;
+/// Destination NAT's own place (NF_IP_PRI_NAT_DST).
+const DNAT: i32 = -100;

@@ -27,10 +27,10 @@ pub struct VifDefaults {
     /// The bridge of guests that name none, where the script names none either.
     #[doc(alias = "vif.default.bridge")]
     pub bridge: IfName,
-    /// Dom0's addresses towards guests of vif-route, their gateways: those of the spec's
-    /// `gateway_device`, of the script's `netdev` or of eth0, for the caller to look up.
+    /// The interface whose addresses are the gateways of vif-route's guests, where neither guest nor
+    /// script names one; without one, the uplink of the routed network that runs.
     #[doc(alias = "vif.default.gatewaydev")]
-    pub gateways: Vec<IpAddr>,
+    pub gateway_device: Option<IfName>,
 }
 
 impl VifDefaults {
@@ -41,7 +41,7 @@ impl VifDefaults {
     /// ```
     pub fn new() -> VifDefaults {
         let bridge = IfName::new("xenbr0").unwrap_or_else(|_| unreachable!("xenbr0 is a name"));
-        VifDefaults { script: VifScript::default(), bridge, gateways: Vec::new() }
+        VifDefaults { script: VifScript::default(), bridge, gateway_device: None }
     }
 
     /// With this script.
@@ -68,14 +68,15 @@ impl VifDefaults {
         self
     }
 
-    /// With one more gateway.
+    /// With the addresses of this interface as gateways of vif-route's guests.
     ///
     /// ```
     /// # use xenvnet_core::VifDefaults;
-    /// assert_eq!(VifDefaults::new().gateway("10.0.0.1".parse().unwrap()).gateways.len(), 1);
+    /// assert!(VifDefaults::new().gateway_device("eth0".parse()?).gateway_device.is_some());
+    /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
-    pub fn gateway(mut self, address: IpAddr) -> VifDefaults {
-        self.gateways.push(address);
+    pub fn gateway_device(mut self, device: IfName) -> VifDefaults {
+        self.gateway_device = Some(device);
         self
     }
 }
@@ -151,9 +152,10 @@ impl VifSpec {
                     _ => Attachment::bridged(vif, bridge, self.lock(vif, any_address())?),
                 }
             }
-            VifScript::Route { .. } => {
+            VifScript::Route { netdev } => {
                 let routed = Attachment::routed(vif, self.lock(vif, Vec::new())?);
-                defaults.gateways.iter().fold(routed, |routed, gateway| routed.gateway(*gateway))
+                let device = self.gateway_device.or(netdev).or(defaults.gateway_device);
+                device.into_iter().fold(routed, Attachment::gateway_device)
             }
             VifScript::Nat { .. } => {
                 let numbered = vif.as_str().parse::<VifId>().map(|id| IpAddr::V4(id.nat_address().ip()).into());
@@ -225,6 +227,7 @@ mod tests {
 
     fn gateways(to: &crate::vif::Port) -> String {
         match to {
+            crate::vif::Port::Routed { gateway_device: Some(device), .. } => device.to_string(),
             crate::vif::Port::Routed { gateways, .. } => format!("{gateways:?}"),
             _ => String::new(),
         }
@@ -232,13 +235,14 @@ mod tests {
 
     #[test]
     fn the_lock_follows_from_the_addresses() {
-        let defaults = VifDefaults::new().gateway([192, 0, 2, 1].into());
+        let defaults = VifDefaults::new().gateway_device("eth7".parse().unwrap());
         for (spec, expected) in [
             ("", "xenbr0 Unlocked".to_owned()),
             ("mac=M", "xenbr0 M ip=0.0.0.0/0,::/0 dhcp ".to_owned()),
             ("mac=M,ip=10.0.0.1 2001:db8::/64", "xenbr0 M ip=10.0.0.1,2001:db8::/64 dhcp ".to_owned()),
             ("ip=10.0.0.1", "cannot attach vif300.1: it has no mac= that it could be held to".to_owned()),
-            ("mac=M,ip=10.0.0.1,script=vif-route", "dom0's routes M ip=10.0.0.1 dhcp [192.0.2.1]".to_owned()),
+            ("mac=M,ip=10.0.0.1,script=vif-route", "dom0's routes M ip=10.0.0.1 dhcp eth7".to_owned()),
+            ("mac=M,ip=10.0.0.1,script=vif-route,gatewaydev=eth1", "dom0's routes M ip=10.0.0.1 dhcp eth1".to_owned()),
             ("mac=M,script=vif-route", "cannot attach vif300.1: nothing is said that could be routed to it".to_owned()),
             ("script=vif-nat", "cannot attach vif300.1: it has no mac= that it could be held to".to_owned()),
             ("mac=M,script=vif-nat", "dom0's routes M ip=10.1.44.2 dhcp [10.1.44.129]".to_owned()),

@@ -1,45 +1,16 @@
-//! `Network` and its kinds.
+//! `Brouter`.
 
-use crate::convert::{Name, Net, interface, network, wrong_type};
+use super::Network;
+use crate::convert::{Name, Net, interface, network};
 use crate::dom0::{Dom0, Dom0Arg};
-use crate::error::raise;
 use crate::value::Call;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
-
-/// A network that a host runs for its guests; Network.parse gives one of its kinds.
-///
-/// str() gives the line that xend-config.sxp has between the quotes of network-script.
-#[pyclass(frozen, subclass, eq, hash, str = "{0}", module = "xenvnet")]
-#[derive(PartialEq, Eq, Hash)]
-pub(crate) struct Network(pub(crate) xenvnet_core::Network);
-
-#[pymethods]
-impl Network {
-    /// Reads a network-script line: "network-virtual bridgeip=10.98.98.1/24 brnet=10.98.98.0/24".
-    #[classmethod]
-    #[pyo3(signature = (line, /))]
-    fn parse<'py>(class: &Bound<'py, PyType>, line: &str) -> PyResult<Bound<'py, PyAny>> {
-        object(class.py(), line.parse().map_err(raise)?)
-    }
-
-    /// The bridge that the network stands or falls with.
-    #[getter]
-    fn bridge(&self) -> String {
-        self.0.bridge_name().to_string()
-    }
-
-    /// Whether a vif without a lock is refused on this network.
-    #[getter]
-    fn demands_lock(&self) -> bool {
-        self.0.demands_lock()
-    }
-}
+use pyo3::types::{PyDict, PyTuple};
 
 /// A bridge with an address of dom0 and no physical port: guests are bridged to each other, and
 /// routed to the outside by dom0 with its own address.
 #[pyclass(frozen, extends = Network, module = "xenvnet")]
-pub(crate) struct Brouter(xenvnet_core::Brouter);
+pub(crate) struct Brouter(pub(super) xenvnet_core::Brouter);
 
 #[pymethods]
 impl Brouter {
@@ -64,8 +35,7 @@ impl Brouter {
             brouter = brouter.subnet(subnet.0);
         }
         brouter.uplink = uplink.map(|uplink| uplink.0);
-        brouter.validate().map_err(raise)?;
-        Ok(PyClassInitializer::from(Network(brouter.clone().into())).add_subclass(Brouter(brouter)))
+        Brouter::of(brouter)
     }
 
     /// Dom0's address on the bridge, the guests' gateway, as an ipaddress interface.
@@ -117,34 +87,5 @@ impl Brouter {
             .with("uplink", self.uplink(), brouter.uplink.is_none())?
             .with("antispoof", brouter.antispoof, !brouter.antispoof)?
             .with("dom0", brouter.dom0.to_string(), brouter.dom0 == xenvnet_core::Dom0::Open)
-    }
-}
-
-/// The network as an object of its kind.
-pub(crate) fn object<'py>(py: Python<'py>, network: xenvnet_core::Network) -> PyResult<Bound<'py, PyAny>> {
-    let kind = match &network {
-        xenvnet_core::Network::Brouter(brouter) => Some(Brouter(brouter.clone())),
-        _ => None,
-    };
-    let base = PyClassInitializer::from(Network(network));
-    match kind {
-        Some(brouter) => Ok(Bound::new(py, base.add_subclass(brouter))?.into_any()),
-        None => Ok(Bound::new(py, base)?.into_any()),
-    }
-}
-
-/// A network to start or stop: a `Network`, or its line.
-pub(crate) struct NetworkArg(pub(crate) xenvnet_core::Network);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for NetworkArg {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<NetworkArg> {
-        if let Ok(network) = object.cast::<Network>() {
-            return Ok(NetworkArg(network.get().0.clone()));
-        }
-        let line =
-            object.cast::<PyString>().map_err(|_| wrong_type("a network (Network, or its line as str)", &object))?;
-        line.to_cow()?.parse().map(NetworkArg).map_err(raise)
     }
 }

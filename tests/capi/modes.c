@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Every kind of network by its line, ports of dom0 that lead to guests, and changes that want to be
+ * confirmed, with a sentinel in a process of its own.
+ * modes STATE-DIR, in a network namespace of its own, with CAP_NET_ADMIN there.
+ */
+#include "kernel.h"
+
+#define CARD "192.0.2.10/24"
+
+/* Dom0 has its address on this interface and its default route by it, and this card is a port of it. */
+static bool leads_out(const char *bridge, const char *card)
+{
+    char line[256];
+
+    snprintf(line, sizeof line,
+             "ip -4 addr show dev %s | grep -q 'inet " CARD "' && ip route show default | grep -q 'dev %s ' && "
+             "ip link show dev %s | grep -q 'master %s '",
+             bridge, bridge, card, bridge);
+    return shell(line);
+}
+
+static bool is_as_before(void)
+{
+    return shell("ip -4 addr show dev eth0 | grep -q 'inet " CARD "' && ip route show default | grep -q 'dev eth0 '") &&
+           !shell("ip link show type bridge | grep -q .") && !shell("nft list ruleset | grep -q table");
+}
+
+static void networks(void)
+{
+    static const char ip_forward[] = "/proc/sys/net/ipv4/ip_forward";
+    static const char proxy_arp[] = "/proc/sys/net/ipv4/conf/eth0/proxy_arp";
+    const int forward_before = sysctl(ip_forward);
+    bool changed = true;
+
+    CHECK(is_as_before());
+    CHANGES(xenvnet_start_network(host, "network-bridge bridge=xenbr0", &changed, &error));
+    CHECK(leads_out("xenbr0", "eth0"));
+    CHANGES(xenvnet_start_network(host, "network-bridge-additional bridge=xenbr0 netdev=spare0", &changed, &error));
+    CHECK(shell("ip link show dev spare0 | grep -q 'master xenbr0 '"));
+    CHANGES(xenvnet_stop_network(host, "network-bridge-additional bridge=xenbr0 netdev=spare0", &changed, &error));
+    CHANGES(xenvnet_stop_network(host, "network-bridge bridge=xenbr0", &changed, &error));
+    CHECK(is_as_before());
+
+    CHANGES(xenvnet_start_network(host, "network-bridge netdev=eth0", &changed, &error));
+    CHECK(leads_out("eth0", "peth0"));
+    CHANGES(xenvnet_stop_network(host, "network-bridge netdev=eth0", &changed, &error));
+    CHANGES(xenvnet_start_network(host, "bridge-shadow eth0", &changed, &error));
+    CHECK(leads_out("eth0", "seth0"));
+    CHANGES(xenvnet_stop_network(host, "bridge-shadow eth0", &changed, &error));
+    CHANGES(xenvnet_start_network(host, "network-bridge bridge=xenbr1 netdev=dummy0", &changed, &error));
+    CHECK(shell("ip link show dev xenbr1 type bridge up | grep -q xenbr1"));
+    CHANGES(xenvnet_stop_network(host, "network-bridge bridge=xenbr1 netdev=dummy0", &changed, &error));
+    CHECK(is_as_before());
+
+    CHANGES(xenvnet_start_network(host, "network-route netdev=eth0", &changed, &error));
+    CHECK(sysctl(ip_forward) == 1 && sysctl(proxy_arp) == 1);
+    CHANGES(xenvnet_stop_network(host, "network-route netdev=eth0", &changed, &error));
+    CHECK(sysctl(ip_forward) == forward_before && sysctl(proxy_arp) == 0);
+    CHANGES(xenvnet_start_network(host, "network-nat subnet=192.168.7.0/24", &changed, &error));
+    CHECK(sysctl(ip_forward) == 1);
+    CHECK(shell("nft list chain inet xenvnet postrouting | grep eth0 | grep 192.168.7.0/24 | grep -q masquerade"));
+    CHANGES(xenvnet_stop_network(host, "network-nat subnet=192.168.7.0/24", &changed, &error));
+    CHECK(sysctl(ip_forward) == forward_before && is_as_before());
+
+    WORKS(xenvnet_start_network(host, "network-dummy", &changed, &error));
+    CHECK(!changed);
+    FAILS(XENVNET_ERROR_NOT_FOUND, "no interface named eth7",
+          xenvnet_start_network(host, "network-nat netdev=eth7", &changed, &error));
+    FAILS(XENVNET_ERROR_PARSE, "did you mean \"netdev\"?",
+          xenvnet_start_network(host, "network-bridge netdve=eth0", &changed, &error));
+}
+
+static void carriers(void)
+{
+    bool has_carrier = false;
+
+    WORKS(xenvnet_wait_for_carrier(host, "eth0", 20000, &has_carrier, &error));
+    CHECK(has_carrier);
+    WORKS(xenvnet_wait_for_carrier(host, "spare0", 0, &has_carrier, &error));
+    CHECK(!has_carrier);
+    FAILS(XENVNET_ERROR_NOT_FOUND, "no interface named eth7",
+          xenvnet_wait_for_carrier(host, "eth7", 0, &has_carrier, &error));
+    IS_NULL("interface", xenvnet_wait_for_carrier(host, NULL, 0, &has_carrier, &error));
+    IS_NULL("has_carrier", xenvnet_wait_for_carrier(host, "eth0", 0, NULL, &error));
+}
+
+static void forwards(void)
+{
+    bool changed = true;
+    char *json = NULL;
+
+    CHANGES(xenvnet_forward_port(host, "tcp:8080", "192.0.2.20:80", NULL, &changed, &error));
+    CHANGES(xenvnet_forward_port(host, "udp:53", "[2001:db8::2]:53", "eth0", &changed, &error));
+    CHECK(shell("nft list table inet xenvnet_forwards | grep 8080 | grep -q 192.0.2.20"));
+    WORKS(xenvnet_snapshot_json(host, &json, &error));
+    CHECK(json && strstr(json, "{\"port\":\"tcp:8080\",\"to\":\"192.0.2.20:80\",\"behind\":\"eth0\"}"));
+    xenvnet_string_free(json);
+    FAILS(XENVNET_ERROR_CONFLICT, "cannot forward tcp:8080: it leads to 192.0.2.20:80 already",
+          xenvnet_forward_port(host, "tcp:8080", "192.0.2.21:80", NULL, &changed, &error));
+    FAILS(XENVNET_ERROR_INVALID_ARGUMENT, "127.0.0.1 is no guest's address",
+          xenvnet_forward_port(host, "tcp:8081", "127.0.0.1:80", NULL, &changed, &error));
+    FAILS(XENVNET_ERROR_PARSE, "\"tcp\" is no port of dom0's",
+          xenvnet_forward_port(host, "tcp", "192.0.2.20:80", NULL, &changed, &error));
+    FAILS(XENVNET_ERROR_PARSE, "\"192.0.2.20\" is no address and port",
+          xenvnet_forward_port(host, "tcp:8081", "192.0.2.20", NULL, &changed, &error));
+    IS_NULL("port", xenvnet_forward_port(host, NULL, "192.0.2.20:80", NULL, &changed, &error));
+    IS_NULL("guest", xenvnet_forward_port(host, "tcp:8080", NULL, NULL, &changed, &error));
+    IS_NULL("port", xenvnet_unforward_port(host, NULL, &changed, &error));
+    CHANGES(xenvnet_unforward_port(host, "tcp:8080", &changed, &error));
+    CHANGES(xenvnet_unforward_port(host, "udp:53", &changed, &error));
+    CHECK(is_as_before());
+}
+
+/* A process on the watch: for each byte it looks, and answers with what it saw. */
+struct guard {
+    pid_t pid;
+    int ask, answer;
+};
+
+static int watch(int asked, int answer)
+{
+    xenvnet_sentinel *sentinel = NULL;
+    xenvnet_plan *plan = NULL;
+    uint64_t left = 0;
+    int seen = XENVNET_UNCONFIRMED_NOTHING;
+    char byte = 0;
+
+    WORKS(xenvnet_sentinel_new(host, &sentinel, &error));
+    while (write(answer, &byte, 1) == 1 && read(asked, &byte, 1) == 1) {
+        WORKS(xenvnet_sentinel_look(sentinel, &seen, &left, &plan, &error));
+        CHECK((seen == XENVNET_UNCONFIRMED_WAITING) == (left > 0 && left <= 60000));
+        CHECK((seen == XENVNET_UNCONFIRMED_PUT_BACK) == (xenvnet_plan_length(plan) > 0));
+        xenvnet_plan_free(plan);
+        byte = (char)seen;
+    }
+    xenvnet_sentinel_free(sentinel);
+    xenvnet_free(host);
+    return failed;
+}
+
+static struct guard set_guard(void)
+{
+    struct guard guard;
+    int asked[2], answer[2];
+    char byte;
+
+    CHECK(pipe(asked) == 0 && pipe(answer) == 0);
+    fflush(NULL);
+    guard.pid = fork();
+    if (guard.pid == 0) {
+        close(asked[1]);
+        close(answer[0]);
+        _exit(watch(asked[0], answer[1]) ? 1 : 0);
+    }
+    close(asked[0]);
+    close(answer[1]);
+    guard.ask = asked[1];
+    guard.answer = answer[0];
+    CHECK(read(guard.answer, &byte, 1) == 1);
+    return guard;
+}
+
+static int look(struct guard guard)
+{
+    char byte = -1;
+
+    return write(guard.ask, "?", 1) == 1 && read(guard.answer, &byte, 1) == 1 ? byte : -1;
+}
+
+static void relieve(struct guard guard)
+{
+    int status = -1;
+
+    close(guard.ask);
+    CHECK(waitpid(guard.pid, &status, 0) == guard.pid && status == 0);
+    close(guard.answer);
+}
+
+static void confirmations(void)
+{
+    static const char start[] = "{\"start_network\":\"network-bridge bridge=xenbr0\"}";
+    xenvnet_sentinel *sentinel = NULL;
+    bool changed = true;
+    struct guard guard;
+    int seen;
+
+    FAILS(XENVNET_ERROR_STATE, "nobody would put it back",
+          xenvnet_run_json_provisionally(host, start, 60000, &changed, &error));
+    CHECK(is_as_before());
+
+    guard = set_guard();
+    FAILS(XENVNET_ERROR_BUSY, "another guard is on the watch", xenvnet_sentinel_new(host, &sentinel, &error));
+    CHECK(look(guard) == XENVNET_UNCONFIRMED_NOTHING);
+    WORKS(xenvnet_run_json_provisionally(host, start, 60000, &changed, &error));
+    CHECK(changed && leads_out("xenbr0", "eth0"));
+    CHECK(look(guard) == XENVNET_UNCONFIRMED_WAITING);
+    WORKS(xenvnet_confirm(host, &changed, &error));
+    CHECK(changed);
+    WORKS(xenvnet_confirm(host, &changed, &error));
+    CHECK(!changed);
+    CHECK(look(guard) == XENVNET_UNCONFIRMED_NOTHING && leads_out("xenbr0", "eth0"));
+    CHANGES(xenvnet_stop_network(host, "network-bridge bridge=xenbr0", &changed, &error));
+
+    /* Nobody confirms. */
+    WORKS(xenvnet_run_json_provisionally(host, start, 250, &changed, &error));
+    while ((seen = look(guard)) == XENVNET_UNCONFIRMED_WAITING)
+        ;
+    CHECK(seen == XENVNET_UNCONFIRMED_PUT_BACK);
+    CHECK(is_as_before());
+    WORKS(xenvnet_confirm(host, &changed, &error));
+    CHECK(!changed);
+    relieve(guard);
+
+    /* One that nobody asks for details, and that outlives its host. */
+    {
+        xenvnet *other = NULL;
+
+        WORKS(xenvnet_sentinel_new(host, &sentinel, &error));
+        WORKS(xenvnet_run_json_provisionally(host, start, 0, &changed, &error));
+        other = host;
+        host = NULL;
+        xenvnet_free(other);
+        WORKS(xenvnet_sentinel_look(sentinel, &seen, NULL, NULL, &error));
+        CHECK(seen == XENVNET_UNCONFIRMED_PUT_BACK && is_as_before());
+        IS_NULL("seen", xenvnet_sentinel_look(sentinel, NULL, NULL, NULL, &error));
+        xenvnet_sentinel_free(sentinel);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: modes STATE-DIR\n");
+        return 2;
+    }
+    CHECK(shell("ip link set lo up && ip link add eth0 type veth peer name lan0 && ip link add spare0 type veth && "
+                "ip addr add " CARD " dev eth0 && ip link set lan0 up && ip link set eth0 up && "
+                "ip route add default via 192.0.2.1 dev eth0"));
+    WORKS(xenvnet_new_in(-1, argv[1], &host, &error));
+    if (host) {
+        carriers();
+        networks();
+        forwards();
+        confirmations();
+    }
+    xenvnet_free(host);
+    return report();
+}

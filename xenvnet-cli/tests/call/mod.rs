@@ -1,0 +1,56 @@
+//! How the tests call the command.
+#![allow(dead_code, reason = "every test program has a copy of its own")]
+
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use xenvnet_tests::Dom0;
+
+/// One call of the command.
+pub(crate) struct Answer {
+    pub(crate) exit: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// The command, about to be called in the namespace of the test.
+pub(crate) fn command(dom0: &Dom0) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xenvnet"));
+    command.arg("--state-dir").arg(dom0.state.path());
+    command
+}
+
+/// Calls it with these words.
+pub(crate) fn call(dom0: &Dom0, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Answer {
+    let output = command(dom0).args(words).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Answer { exit: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Calls it with the words between blanks.
+pub(crate) fn xenvnet(dom0: &Dom0, line: &str) -> Answer {
+    call(dom0, line.split(' '))
+}
+
+/// The exit code alone.
+pub(crate) fn exit(dom0: &Dom0, line: &str) -> i32 {
+    xenvnet(dom0, line).exit
+}
+
+/// One object, whose version is the one that programs were told.
+pub(crate) fn json(dom0: &Dom0, line: &str) -> Value {
+    let answer = xenvnet(dom0, &format!("--json {line}"));
+    let object: Value = serde_json::from_str(&answer.out).unwrap_or_else(|error| panic!("{error}: {}", answer.out));
+    assert_eq!(object["version"], 1, "{object}");
+    object
+}
+
+/// Asks until it is so: the kernel counts in its own time.
+#[track_caller]
+pub(crate) fn until(mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "it is not so after a minute");
+    }
+}

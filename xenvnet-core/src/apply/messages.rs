@@ -1,0 +1,217 @@
+//! The messages of a step.
+
+use super::Applier;
+use crate::edge::transport;
+use crate::error::{Error, ErrorKind, Result};
+use crate::guard;
+use crate::ifname::IfName;
+use crate::link::Link;
+use crate::masquerade::Masquerade;
+use crate::needs::Needs;
+use crate::netlink::channel::Answer;
+use crate::netlink::{Request, address, entry, link, neighbour, nf, route};
+use crate::plan::Step;
+use crate::snapshot::Snapshot;
+use crate::table::Table;
+
+impl Applier<'_> {
+    /// The messages of a step.
+    pub(super) fn requests(&mut self, step: &Step) -> Result<Vec<Request>> {
+        let index = |name: IfName| self.index(name, step);
+        Ok(match step {
+            Step::AddBridge { bridge, mac, mtu, state, auto_link_local } => {
+                // Whoever had the name before has another one now: nothing is to be mistaken for it, also
+                // where the new one's number does not come back.
+                self.indices.remove(bridge);
+                let mut requests =
+                    link::add_bridge(*bridge, *mac, *mtu, *state, *auto_link_local || !self.ipv6).to_vec();
+                // Asked for in the same datagram: the steps after need its index.
+                requests.push(link::get(*bridge));
+                requests
+            }
+            Step::DeleteBridge { bridge, .. } => {
+                let bridge = index(*bridge)?;
+                let mut requests = self.guests_of(bridge, step)?;
+                requests.push(link::delete(bridge));
+                requests
+            }
+            Step::SetBridge { bridge, to, .. } => link::set_bridge(index(*bridge)?, *to),
+            Step::Rename { from, to } => {
+                let index = index(*from)?;
+                self.indices.insert(*to, index);
+                vec![link::rename(index, *to)]
+            }
+            Step::SetLink { link, to, .. } => vec![link::set_settings(index(*link)?, to)],
+            Step::Up { link } => vec![link::set_up(index(*link)?, true)],
+            Step::Down { link } => vec![link::set_up(index(*link)?, false)],
+            Step::Enslave { port, bridge, state, macs, pinning } => {
+                let port = index(*port)?;
+                let mut requests =
+                    vec![link::set_master(port, Some(index(*bridge)?)), link::set_port(port, *state, false)];
+                requests
+                    .extend(macs.iter().map(|mac| neighbour::pin(port, *mac, *pinning, self.learned.contains(mac))));
+                requests
+            }
+            Step::Release { port, .. } => vec![link::set_master(index(*port)?, None)],
+            Step::SetPort { port, from, to } => {
+                vec![link::set_port(index(*port)?, *to, from.learning && !to.learning)]
+            }
+            Step::AddFdb { port, mac, pinning } => {
+                vec![neighbour::pin(index(*port)?, *mac, *pinning, self.learned.contains(mac))]
+            }
+            Step::DeleteFdb { port, mac, .. } => vec![neighbour::unpin(index(*port)?, *mac)],
+            Step::AddAddress { link, address } => vec![address::add(index(*link)?, *address)],
+            Step::DeleteAddress { link, address } => vec![address::delete(index(*link)?, *address)],
+            Step::AddRoute { link, subnet, metric } => vec![route::add(index(*link)?, *subnet, *metric)],
+            Step::DeleteRoute { link, subnet, metric } => vec![route::delete(index(*link)?, *subnet, *metric)],
+            Step::AddEntry { entry } => self.numbered(step, |index| entry::add(entry, index))?,
+            Step::DeleteEntry { entry } => self.numbered(step, |index| entry::delete(entry, index))?,
+            Step::MoveEntry { entry, from, to } => {
+                let moved = entry.moved(*from, *to);
+                self.numbered(step, |index| entry::replace(&moved, index))?
+            }
+            Step::ForgetConnections { .. } | Step::AwaitSending { .. } | Step::AwaitAddresses { .. } => Vec::new(),
+            Step::Check { link, .. } => vec![link::get_index(index(*link)?)],
+            Step::AddTable { table } => nf::add_table(*table),
+            Step::DeleteTable { table } => self.delete_table(*table, step)?,
+            Step::SetGuard { table, vif, from, to } => {
+                if !self.tolerant {
+                    return Ok(nf::guard::change_lock(*table, *vif, from.as_ref(), to.as_ref()));
+                }
+                // Where a change was cut off nobody knows which lock stands: it is looked up, by
+                // what is really in the sets. The tables may be gone too.
+                let now = self
+                    .look(Needs { guards: [*vif].into(), facts: true, at_ingress: true, ..Needs::default() }, step)?;
+                let steps = guard::step_guard(*table, *vif, now.guards_in(*table).get(vif), to.as_ref(), &now);
+                let mut requests = Vec::new();
+                for step in steps {
+                    requests.extend(match step {
+                        Step::SetGuard { table, vif, from, to } => {
+                            nf::guard::change_lock(table, vif, from.as_ref(), to.as_ref())
+                        }
+                        Step::AddTable { table } => nf::add_table(table),
+                        other => self.requests(&other)?,
+                    });
+                }
+                requests
+            }
+            Step::ForgetDrops { table, vif, reasons } => nf::guard::forget_drops(*table, *vif, reasons),
+            Step::AddHook { vif } => nf::add_hook(*vif),
+            Step::DeleteHook { vif } => {
+                // Before Linux 6.16 the chain goes with its device.
+                let chain = self.answered(nf::get_hook(*vif), step)?;
+                let word = self.answered(nf::at_ingress::get_one(*vif), step)?;
+                nf::delete_hook(*vif, chain, word)
+            }
+            Step::SetDom0 { interface, from, to } => {
+                if !self.tolerant {
+                    return Ok(nf::dom0::change_access(*interface, from.as_ref(), to.as_ref()));
+                }
+                let now = self.look(Needs { dom0: [*interface].into(), ..Needs::default() }, step)?;
+                let table = (to.is_some() && !now.has(Table::Dom0)).then(|| nf::add_table(Table::Dom0));
+                let change = nf::dom0::change_access(*interface, now.dom0.get(interface), to.as_ref());
+                table.into_iter().flatten().chain(change).collect()
+            }
+            Step::SetUntracked { vif, from, to } => {
+                if !self.tolerant {
+                    return Ok(nf::untracked::change_tracking(*vif, from.as_ref(), to.as_ref()));
+                }
+                let now = self.look(Needs { untracked: [*vif].into(), untracking: true, ..Needs::default() }, step)?;
+                let table = (to.is_some() && !now.has(Table::Untracked)).then(|| nf::add_table(Table::Untracked));
+                let change = nf::untracked::change_tracking(*vif, now.untracked.get(vif), to.as_ref());
+                table.into_iter().flatten().chain(change).collect()
+            }
+            Step::RewriteTable { table } => {
+                let found = self.edge.inspect(*table).map_err(|error| error.doing(step.verb()))?;
+                if found.is_present() { nf::rewrite(*table, &found, None) } else { nf::add_table(*table) }
+            }
+            Step::Restore { contents } => {
+                let mut found = std::collections::BTreeMap::new();
+                for table in Table::ALL.iter().copied() {
+                    found.insert(table, self.edge.inspect(table).map_err(|error| error.doing(step.verb()))?);
+                }
+                nf::restore(&found, contents)
+            }
+            Step::AddMasquerade { masquerade } if self.tolerant && !self.rules_of(masquerade, step)?.is_empty() => {
+                Vec::new()
+            }
+            Step::AddMasquerade { masquerade } => vec![nf::add_masquerade(masquerade)],
+            Step::DeleteMasquerade { masquerade } => {
+                self.rules_of(masquerade, step)?.into_iter().map(nf::delete_masquerade).collect()
+            }
+            Step::AddForward { forward, .. } => nf::forwards::add(forward),
+            Step::DeleteForward { forward, alone } => nf::forwards::delete(forward, *alone),
+            Step::AddNetwork { record } => vec![nf::networks::add(record)],
+            Step::DeleteNetwork { record } => vec![nf::networks::delete(record)],
+            Step::SetSysctl { .. } => Vec::new(),
+        })
+    }
+
+    /// A plan may be old: guests that came to a bridge since go down before it goes. Off the bridge nothing
+    /// filters what they send.
+    fn guests_of(&mut self, bridge: u32, step: &Step) -> Result<Vec<Request>> {
+        let answer = self.edge.route.dump(&link::all(Some(bridge)));
+        let answer = answer.map_err(|error| transport(&step.verb(), &error))?;
+        let ports = answer.messages.iter().filter_map(|(kind, body)| link::parse(*kind, body));
+        let is_guest = |link: &Link| {
+            link.is_vif() || link.xen_name().is_some() || link.port.is_some_and(|port| port.locked == Some(true))
+        };
+        let guests = ports.filter(|port| port.master == Some(bridge) && port.link.up && is_guest(&port.link));
+        Ok(guests.map(|guest| link::set_up(guest.link.index, false)).collect())
+    }
+
+    /// The messages of an entry, with the numbers that its interfaces have now.
+    pub(super) fn numbered(
+        &self,
+        step: &Step,
+        write: impl FnOnce(&dyn Fn(IfName) -> Option<u32>) -> std::result::Result<Vec<Request>, IfName>,
+    ) -> Result<Vec<Request>> {
+        write(&|name| self.indices.get(&name).copied())
+            .map_err(|name| Error::cannot(ErrorKind::NotFound, step.verb(), format!("no interface named {name}")))
+    }
+
+    /// Whether there is what a question asks for.
+    pub(super) fn answered(&mut self, question: Request, step: &Step) -> Result<bool> {
+        let verb = step.verb();
+        let answers = self.edge.netfilter(&verb)?.query(&[question]).map_err(|error| transport(&verb, &error))?;
+        Ok(answers.iter().any(|answer| answer.refusal.is_none() && !answer.messages.is_empty()))
+    }
+
+    pub(super) fn look(&mut self, needs: Needs, step: &Step) -> Result<Snapshot> {
+        self.edge.observe(&step.verb(), &needs)
+    }
+
+    /// The handles of the rules for a subnet.
+    pub(super) fn rules_of(&mut self, masquerade: &Masquerade, step: &Step) -> Result<Vec<u64>> {
+        let rules = self.dump(&nf::get_masquerades(), step)?;
+        let rules = rules.messages.iter().filter_map(|(_, body)| nf::parse_masquerade(body));
+        Ok(rules.filter(|(rule, _)| rule == masquerade).map(|(_, handle)| handle).collect())
+    }
+
+    pub(super) fn dump(&mut self, request: &Request, step: &Step) -> Result<Answer> {
+        let verb = step.verb();
+        self.edge.netfilter(&verb)?.dump(request).map_err(|error| transport(&verb, &error))
+    }
+
+    /// A plan may be old: a table that is in use by then stays.
+    pub(super) fn delete_table(&mut self, table: Table, step: &Step) -> Result<Vec<Request>> {
+        let dump = |this: &mut Self, request: Request| this.dump(&request, step).map(|answer| answer.messages);
+        let mut is_empty = |request: Request| dump(self, request).map(|messages| !nf::has_elements(&messages));
+        let in_use = match table {
+            Table::Bridge | Table::Netdev => !is_empty(nf::guard::get_every(table))?,
+            Table::Dom0 => !is_empty(nf::dom0::get_every())?,
+            Table::Untracked => !is_empty(nf::untracked::get_every())?,
+            Table::Forwards => {
+                let [four, six] = nf::forwards::get_every();
+                !(is_empty(four)? && is_empty(six)?)
+            }
+            Table::Inet => {
+                !is_empty(nf::networks::get_every())? || !is_empty(nf::at_ingress::get_every())? || {
+                    let rules = self.dump(&nf::get_masquerades(), step)?;
+                    rules.messages.iter().any(|(_, body)| nf::is_postrouting(body))
+                }
+            }
+        };
+        Ok(if in_use { Vec::new() } else { vec![nf::delete_table(table)] })
+    }
+}

@@ -1,0 +1,111 @@
+//! Which interfaces a journal means: names are given away in the middle of a change, and whoever puts
+//! one back that was cut off finds another interface under the name.
+
+use super::Applier;
+use crate::edge::transport;
+use crate::error::Result;
+use crate::ifname::IfName;
+use crate::netlink::Request;
+use crate::netlink::link::{self, Seen};
+use crate::plan::{Plan, Step};
+use crate::sysctl::Sysctl;
+use std::collections::BTreeMap;
+
+/// An interface that a step names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meant {
+    /// The one that had this number when the change began.
+    Known(u32),
+    /// A bridge that the change made, if it came so far.
+    Made,
+    /// A bridge that the change deleted, if it came so far: with its old number, or made again.
+    Again(u32),
+}
+
+/// What the names of an inverse mean, step by step.
+#[derive(Debug)]
+pub(super) struct Names {
+    meant: BTreeMap<IfName, Meant>,
+    known: Vec<u32>,
+    /// Bridges that the change deleted.
+    deleted: BTreeMap<IfName, u32>,
+}
+
+impl Names {
+    /// At the end of a change that began when interfaces had these numbers, and that this puts back.
+    pub(super) fn at_the_end(seen: &BTreeMap<IfName, u32>, inverse: &Plan) -> Names {
+        let meant = seen.iter().map(|(name, index)| (*name, Meant::Known(*index))).collect();
+        let mut names = Names { meant, known: seen.values().copied().collect(), deleted: BTreeMap::new() };
+        for step in inverse.steps().iter().rev().filter_map(Step::inverse) {
+            names.after(&step);
+        }
+        names
+    }
+
+    /// What the names mean after a step.
+    pub(super) fn after(&mut self, step: &Step) {
+        match step {
+            Step::Rename { from, to } => {
+                if let Some(meant) = self.meant.remove(from) {
+                    self.meant.insert(*to, meant);
+                }
+            }
+            Step::AddBridge { bridge, .. } => {
+                let again = self.deleted.get(bridge).map(|index| Meant::Again(*index));
+                self.meant.insert(*bridge, again.unwrap_or(Meant::Made));
+            }
+            Step::DeleteBridge { bridge, .. } => {
+                if let Some(Meant::Known(index)) = self.meant.remove(bridge) {
+                    self.deleted.insert(*bridge, index);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Applier<'_> {
+    /// A step as it is to be carried out now: with the interfaces that it means, by the numbers and
+    /// names that they have. `None` where one of them is not there: nothing has to be put back on it.
+    pub(super) fn as_meant(&mut self, step: &Step, names: &Names) -> Result<Option<Step>> {
+        // Not deleted yet.
+        if let Step::AddBridge { bridge, .. } = step
+            && let Some(index) = names.deleted.get(bridge)
+            && self.found(link::get_index(*index), step)?.is_some()
+        {
+            return Ok(None);
+        }
+        let setting = match step {
+            Step::SetSysctl { sysctl: Sysctl::Link(link, _), .. } => Some(*link),
+            _ => None,
+        };
+        let mut meant = step.clone();
+        for name in step.links().into_iter().chain(setting) {
+            let Some(interface) = names.meant.get(&name) else { continue };
+            let found = match interface {
+                Meant::Known(index) => self.found(link::get_index(*index), step)?,
+                Meant::Made | Meant::Again(_) => {
+                    self.found(link::get(name), step)?.filter(|found| !names.known.contains(&found.link.index))
+                }
+            };
+            let found = match (found, interface) {
+                (None, Meant::Again(index)) => self.found(link::get_index(*index), step)?,
+                (found, _) => found,
+            };
+            let Some(found) = found else {
+                self.indices.remove(&name);
+                return Ok(None);
+            };
+            self.indices.insert(name, found.link.index);
+            if let Step::SetSysctl { sysctl, .. } = &mut meant {
+                *sysctl = sysctl.renamed(name, found.link.name);
+            }
+        }
+        Ok(Some(meant))
+    }
+
+    fn found(&mut self, question: Request, step: &Step) -> Result<Option<Seen>> {
+        let answers = self.edge.route.query(&[question]).map_err(|error| transport(&step.verb(), &error))?;
+        Ok(super::link_in(&answers))
+    }
+}

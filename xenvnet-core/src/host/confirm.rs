@@ -1,0 +1,200 @@
+//! Changes that are put back unless somebody confirms them: for hosts that are far away.
+
+use super::undo::{IN_BETWEEN, UNDO};
+use super::{Host, Inner, named, state_of};
+use crate::apply::Applier;
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal;
+use crate::needs::Needs;
+use crate::operation::Operation;
+use crate::plan::{Outcome, Plan};
+use nix::fcntl::Flock;
+use std::borrow::Borrow;
+use std::fs::File;
+use std::time::Duration;
+
+const WATCH: &str = "watch over provisional changes";
+
+/// # Changes that want to be confirmed
+impl Host {
+    /// Brings several operations about like [`Host::run_all`], to be put back unless
+    /// [`Host::confirm`] is called within this time, by whatever process. What puts them back is a
+    /// [`Sentinel`] in another process, so that it also does when this one dies in the middle: the
+    /// command `xenvnet guard`. Nothing is changed where none is on the watch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`] without a state directory or without a sentinel; those of [`Host::run_all`].
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use xenvnet_core::{Host, Operation};
+    /// let host = Host::open()?;
+    /// let start = Operation::StartNetwork("network-bridge bridge=xenbr0".parse()?);
+    /// host.run_provisionally(&[start], Duration::from_secs(30))?;
+    /// // Still here? Then it may stay.
+    /// host.confirm()?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn run_provisionally(&self, operations: &[Operation], within: Duration) -> Result<Outcome> {
+        let what = operations.first().map(ToString::to_string).unwrap_or_default();
+        state_of(&mut self.inner()?.state, &what)?;
+        self.run_all_by(operations, Some(within))
+    }
+
+    /// What was done provisionally stays. [`Outcome::Unchanged`] where nothing was, or where it was put
+    /// back already.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`] without a state directory.
+    ///
+    /// ```no_run
+    /// assert!(xenvnet_core::Host::open()?.confirm()?.is_changed());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn confirm(&self) -> Result<Outcome> {
+        let mut inner = self.inner()?;
+        let held = state_of(&mut inner.state, "confirm a change")?.lock()?;
+        let waiting = held.provisional()?;
+        for (name, _) in waiting.iter().filter(|(_, wait)| wait.is_complete) {
+            held.confirm(name)?;
+        }
+        let confirmed = waiting.iter().any(|(_, wait)| wait.is_complete);
+        Ok(if confirmed { Outcome::Changed } else { Outcome::Unchanged })
+    }
+
+    /// Goes on the watch over provisional changes of this host, until it is dropped. One at a time;
+    /// it belongs into a process of its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] where another one is on the watch, [`ErrorKind::State`] without a state
+    /// directory.
+    ///
+    /// ```no_run
+    /// use xenvnet_core::{Host, Unconfirmed};
+    /// let host = Host::open()?;
+    /// let sentinel = host.sentinel()?;
+    /// while let Unconfirmed::Waiting(left) = sentinel.look()? {
+    ///     std::thread::sleep(left.min(std::time::Duration::from_millis(200)));
+    /// }
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn sentinel(&self) -> Result<Sentinel<&Host>> {
+        Sentinel::of(self)
+    }
+}
+
+/// Puts provisional changes back that nobody confirmed in time, or whose maker died in the middle.
+///
+/// ```no_run
+/// let host = xenvnet_core::Host::open()?;
+/// println!("{:?}", host.sentinel()?.look()?);
+/// # Ok::<(), xenvnet_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Sentinel<H> {
+    host: H,
+    /// Held as long as it is on the watch: whoever changes something provisionally looks for it.
+    watch: Flock<File>,
+}
+
+/// What a [`Sentinel`] sees.
+///
+/// ```
+/// assert_ne!(xenvnet_core::Unconfirmed::Nothing, xenvnet_core::Unconfirmed::Waiting(Default::default()));
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unconfirmed {
+    /// Nothing that wants to be confirmed.
+    Nothing,
+    /// Something, for this long yet.
+    Waiting(Duration),
+    /// Nobody confirmed this in time: it was put back by this plan.
+    PutBack(Plan),
+}
+
+impl<H: Borrow<Host>> Sentinel<H> {
+    /// Goes on the watch over a host that it is given, borrowed, shared or whole.
+    ///
+    /// # Errors
+    /// Those of [`Host::sentinel`].
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    /// use xenvnet_core::{Host, Sentinel};
+    /// let sentinel = Sentinel::of(Arc::new(Host::open()?))?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn of(host: H) -> Result<Sentinel<H>> {
+        let watch = {
+            let mut inner = host.borrow().inner()?;
+            let held = state_of(&mut inner.state, WATCH)?.lock()?;
+            held.watch()?.ok_or_else(|| Error::cannot(ErrorKind::Busy, WATCH, "another guard is on the watch"))?
+        };
+        Ok(Sentinel { host, watch })
+    }
+
+    /// Goes off the watch, unless something waits for it by then: then it is given back.
+    ///
+    /// # Errors
+    /// Those of [`Host::sentinel`].
+    ///
+    /// ```no_run
+    /// # let host = xenvnet_core::Host::open()?;
+    /// assert!(host.sentinel()?.leave()?.is_none());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn leave(self) -> Result<Option<Sentinel<H>>> {
+        {
+            let mut inner = self.host.borrow().inner()?;
+            let held = state_of(&mut inner.state, WATCH)?.lock()?;
+            if held.provisional()?.is_empty() {
+                // Under the lock: nobody begins in between because it seemed to be watched.
+                self.watch.unlock().map_err(|(_, errno)| Error::cannot(ErrorKind::State, WATCH, errno.desc()))?;
+                return Ok(None);
+            }
+        }
+        Ok(Some(self))
+    }
+
+    /// Looks, and puts back what is due. Waits for whoever is at work.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Undo`] when not everything could be put back; it is tried again at the next look.
+    ///
+    /// ```no_run
+    /// # let host = xenvnet_core::Host::open()?;
+    /// let seen = host.sentinel()?.look()?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn look(&self) -> Result<Unconfirmed> {
+        let mut inner = self.host.borrow().inner()?;
+        let Inner { edge, sysctls, state, .. } = &mut *inner;
+        let mut held = state_of(state, WATCH)?.lock()?;
+        let now = journal::now();
+        let mut waiting: Vec<_> = held.provisional()?;
+        waiting.sort_by_key(|(_, wait)| std::cmp::Reverse(wait.entry.time));
+        let due = |wait: &crate::state::Provisional| (wait.is_abandoned && !wait.is_complete) || wait.until <= now;
+        let mut seen = Unconfirmed::Nothing;
+        for (name, wait) in waiting {
+            if !due(&wait) {
+                let left = Duration::from_nanos(u64::try_from(wait.until - now).unwrap_or(u64::MAX));
+                if seen == Unconfirmed::Nothing {
+                    seen = Unconfirmed::Waiting(left);
+                }
+                continue;
+            }
+            let journal::Entry { inverse, seen: numbers, .. } = wait.entry;
+            let now = edge.observe(UNDO, &Needs { links: named(&inverse), ..Needs::default() })?;
+            if let Err(errors) = Applier::new(edge, sysctls.as_ref(), &now).put_back_plan(&inverse, &numbers) {
+                let error = Error::cannot(ErrorKind::Undo, "put back what nobody confirmed", "not everything could be");
+                return Err(error.and(errors).with_advice(IN_BETWEEN));
+            }
+            held.close(&name)?;
+            let noted = held.asked_for(&inverse);
+            noted.unwrap_or_else(|error| log::warn!("what was put back could not be noted: {error}"));
+            return Ok(Unconfirmed::PutBack(inverse));
+        }
+        Ok(seen)
+    }
+}

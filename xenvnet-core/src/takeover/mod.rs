@@ -1,0 +1,266 @@
+//! An uplink becomes a port of a bridge, and the bridge has all that dom0 had on the uplink; and the
+//! way back. The host is reachable at every step of both, so not a packet need be lost.
+//!
+//! A bridge receives what comes in by its ports, and IPv4 takes a packet for any address of the host,
+//! whatever interface it came in by; what dom0 sends may go out by a port as well as by its bridge. So
+//! addresses, neighbours and routes can move one after the other while both interfaces are up. The
+//! bridge has the uplink's MAC address, so nobody outside has to learn anything.
+
+mod belongings;
+
+use crate::bridge;
+use crate::draft::Draft;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ifname::IfName;
+use crate::link::{BridgeState, Link, Pinning, PortState};
+use crate::mac::MacAddr;
+use crate::network_root;
+use crate::plan::{LinkSettings, Plan, Step};
+use crate::snapshot::Snapshot;
+use crate::sysctl::{LinkSysctl, Sysctl};
+use belongings::Belongings;
+use std::collections::BTreeMap;
+
+/// Who takes over what: the uplink's name, the bridge's, and the name that the card has while it is
+/// the bridge's port: its own, or, where the bridge has the uplink's name, another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Takeover {
+    pub(crate) uplink: IfName,
+    pub(crate) bridge: IfName,
+    pub(crate) card: IfName,
+    /// How the card made its link-local address before (`addr_gen_mode`), if that is known.
+    pub(crate) mode: Option<u32>,
+}
+
+impl Takeover {
+    /// The bridge gets a name of its own, the card keeps its name.
+    pub(crate) fn beside(uplink: IfName, bridge: IfName) -> Takeover {
+        Takeover { uplink, bridge, card: uplink, mode: None }
+    }
+
+    /// The bridge gets the uplink's name, and the card this letter before its own.
+    pub(crate) fn shadow(uplink: IfName, letter: char) -> Result<Takeover> {
+        Ok(Takeover { uplink, bridge: uplink, card: lettered(letter, uplink)?, mode: None })
+    }
+
+    fn is_shadow(&self) -> bool {
+        self.bridge == self.uplink
+    }
+
+    /// The bridge's name while the card gets its own back.
+    fn passing_name(&self) -> Result<IfName> {
+        lettered('t', self.bridge)
+    }
+
+    /// How the card makes its link-local address now.
+    pub(crate) fn mode_of_card(&self, now: &Snapshot) -> Option<(Sysctl, u32)> {
+        let sysctl = Sysctl::Link(self.uplink, LinkSysctl::ADDR_GEN_MODE);
+        Some((sysctl, now.sysctl(sysctl)?))
+    }
+
+    /// With what a record says that the card's was.
+    pub(crate) fn with_mode_of(self, before: &BTreeMap<Sysctl, u32>) -> Takeover {
+        Takeover { mode: before.get(&Sysctl::Link(self.uplink, LinkSysctl::ADDR_GEN_MODE)).copied(), ..self }
+    }
+
+    /// From whatever state an interrupted one left behind, forward.
+    pub(crate) fn plan_in(&self, what: &str, now: &Snapshot) -> Result<Plan> {
+        let mut draft = Draft::new(now);
+        if now.link(self.card).is_none_or(|card| card.master.is_none()) {
+            network_root::check(self.uplink, what, now)?;
+        }
+        let card = self.steps_card(what, &mut draft)?;
+        self.steps_bridge(&card, &mut draft);
+        let belongings = Belongings::of(self.card, self.bridge, !self.is_shadow(), &draft.now);
+        let checked = self.steps_loose(&card, &belongings, &mut draft);
+        // Before the first frame comes in by the bridge: what comes in by an interface without an address
+        // is checked strictly, and nobody asks there for an IPv6 address that it has not.
+        belongings.addresses_come(&mut draft);
+        if card.master.is_none() {
+            let (state, macs, pinning) = (PortState::default(), Vec::new(), Pinning::default());
+            draft.step(Step::Enslave { port: self.card, bridge: self.bridge, state, macs, pinning });
+            draft.step(Step::AwaitSending { bridge: self.bridge, port: self.card });
+        }
+        // The port makes itself no address any more; on the way back, not before it has its own again.
+        draft.extend(step_sysctl(self.card, LinkSysctl::ADDR_GEN_MODE, 1, &draft.now));
+        belongings.the_rest_moves(&mut draft);
+        belongings.addresses_go(&mut draft);
+        draft.extend(checked.and_then(|value| step_sysctl(self.bridge, LinkSysctl::RP_FILTER, value, &draft.now)));
+        draft.extend(self.mode.and_then(|mode| step_sysctl(self.bridge, LinkSysctl::ADDR_GEN_MODE, mode, &draft.now)));
+        Ok(draft.finish())
+    }
+
+    /// While what comes in by the bridge is still answered by the card, a strict check of the way back
+    /// (RFC 3704) would drop it all: it is loose meanwhile. Returns what it is to be in the end.
+    fn steps_loose(&self, card: &Link, belongings: &Belongings, draft: &mut Draft) -> Option<u32> {
+        const STRICT: u32 = 1;
+        const LOOSE: u32 = 2;
+        let value = draft.now.sysctl(Sysctl::Link(self.card, LinkSysctl::RP_FILTER))?;
+        let of_all = "all".parse().ok().and_then(|all| draft.now.sysctl(Sysctl::Link(all, LinkSysctl::RP_FILTER)));
+        let is_strict = value.max(of_all.unwrap_or(0)) == STRICT;
+        if card.master.is_some() && belongings.is_empty() {
+            // All of it has moved. Perhaps it was cut off before it was strict again.
+            let is_loose = draft.now.sysctl(Sysctl::Link(self.bridge, LinkSysctl::RP_FILTER)) == Some(LOOSE);
+            return (is_strict && is_loose).then_some(value);
+        }
+        if is_strict {
+            draft.extend(step_sysctl(self.bridge, LinkSysctl::RP_FILTER, LOOSE, &draft.now));
+        }
+        Some(value)
+    }
+
+    /// The card, by the name that it is to have.
+    fn steps_card(&self, what: &str, draft: &mut Draft) -> Result<Link> {
+        if draft.now.link(self.card).is_none() && self.is_shadow() {
+            let link = expect_uplink(self.uplink, what, &draft.now)?.clone();
+            check_uplink(&link, what)?;
+            draft.step(step_rename(&link, self.card, what, &draft.now)?);
+            // A way back that was cut off in the middle.
+            let passing = draft.now.link(self.passing_name()?).filter(|link| link.is_bridge()).cloned();
+            if let Some(bridge) = passing {
+                draft.step(step_rename(&bridge, self.bridge, what, &draft.now)?);
+            }
+        }
+        let card = expect_uplink(self.card, what, &draft.now)?.clone();
+        check_uplink(&card, what)?;
+        match card.master {
+            Some(master) if master != self.bridge => {
+                let error =
+                    Error::cannot(ErrorKind::Conflict, what, format!("{} is a port of {master} already", card.name));
+                Err(error.with_advice(match draft.now.network_on(master) {
+                    Some(record) => format!("stop that one first: xenvnet network stop '{}'", record.network),
+                    None => format!("use {master} as it is, or release {} first", card.name),
+                }))
+            }
+            _ => Ok(card),
+        }
+    }
+
+    /// The bridge, up, with the card's MAC address, MTU and settings.
+    fn steps_bridge(&self, card: &Link, draft: &mut Draft) {
+        let is_new = draft.now.link(self.bridge).is_none();
+        if is_new {
+            draft.step(Step::AddBridge {
+                bridge: self.bridge,
+                mac: card.mac.unwrap_or(MacAddr::new([0; 6])),
+                mtu: card.mtu,
+                state: BridgeState::new(false),
+                // The card's own comes over with its addresses, without the second that a new one
+                // waits for duplicates.
+                auto_link_local: false,
+            });
+            draft.now.sysctls_of_new(self.bridge);
+        }
+        let Some(bridge) = draft.now.link(self.bridge).filter(|bridge| !bridge.up).cloned() else { return };
+        // One that was begun before may lack what comes after its birth.
+        let wanted = LinkSettings { mtu: Some(card.mtu), auto_link_local: Some(false), ..LinkSettings::default() };
+        let difference = wanted.difference(&bridge).filter(|_| !is_new);
+        draft.extend(difference.map(|(from, to)| Step::SetLink { link: self.bridge, from, to }));
+        // The same setting by its other name.
+        let own_mode = Sysctl::Link(self.bridge, LinkSysctl::ADDR_GEN_MODE);
+        draft.now.link_sysctls.entry(own_mode).and_modify(|mode| *mode = 1);
+        for setting in LinkSysctl::INHERITED {
+            let value = draft.now.sysctl(Sysctl::Link(self.card, setting));
+            draft.extend(value.and_then(|value| step_sysctl(self.bridge, setting, value, &draft.now)));
+        }
+        draft.step(Step::Up { link: self.bridge });
+    }
+
+    /// From whatever state it is in, back.
+    pub(crate) fn plan_out(&self, what: &str, now: &Snapshot) -> Result<Plan> {
+        network_root::check(self.bridge, what, now)?;
+        let mut draft = Draft::new(now);
+        let is_bridge = |draft: &Draft, name: IfName| draft.now.link(name).is_some_and(Link::is_bridge);
+        let mut bridge = self.bridge;
+        if self.is_shadow() {
+            let passing = self.passing_name()?;
+            if let Some(card) = draft.now.link(self.card).cloned() {
+                // Labels of addresses would be numbered anew if it got its name back later.
+                if let Some(link) = draft.now.link(self.bridge).filter(|link| link.is_bridge()).cloned() {
+                    draft.step(step_rename(&link, passing, what, &draft.now)?);
+                }
+                draft.step(step_rename(&card, self.uplink, what, &draft.now)?);
+            }
+            if is_bridge(&draft, passing) {
+                bridge = passing;
+            }
+        }
+        if is_bridge(&draft, bridge) {
+            // Also where somebody took the card off the bridge by hand.
+            if draft.now.link(self.uplink).is_some_and(|card| card.master.is_none_or(|master| master == bridge)) {
+                self.steps_back(bridge, &mut draft);
+            }
+            // Where the card is gone, or on another bridge, what dom0 has on this one goes with it.
+            let rest = bridge::plan_delete(bridge, &draft.now)?;
+            draft.then(rest);
+        }
+        // Off the bridge first: what it then does by itself, it does for itself.
+        draft.extend(self.mode.and_then(|mode| step_sysctl(self.uplink, LinkSysctl::ADDR_GEN_MODE, mode, &draft.now)));
+        Ok(draft.finish())
+    }
+
+    /// All that dom0 has on the bridge comes back to the card, and the card leaves the bridge.
+    fn steps_back(&self, bridge: IfName, draft: &mut Draft) {
+        let Some(card) = draft.now.link(self.uplink).cloned() else { return };
+        let belongings = Belongings::of(bridge, self.uplink, !self.is_shadow(), &draft.now);
+        draft.extend(step_sysctl(bridge, LinkSysctl::RP_FILTER, 2, &draft.now).filter(|_| !belongings.is_empty()));
+        belongings.addresses_come(draft);
+        belongings.the_rest_moves(draft);
+        if card.master.is_some() {
+            let (state, macs, pinning) = (card.port.unwrap_or_default(), Vec::new(), Pinning::default());
+            draft.step(Step::Release { port: self.uplink, bridge, state, macs, pinning });
+        }
+        belongings.addresses_go(draft);
+    }
+}
+
+fn lettered(letter: char, name: IfName) -> Result<IfName> {
+    name.lettered(letter).map_err(|error: Error| {
+        error.with_advice(format!(
+            "give the bridge a name of its own: network-bridge netdev={name} bridge=xenbr0; the card then keeps its name"
+        ))
+    })
+}
+
+/// Whether an interface can be an uplink at all.
+fn check_uplink(link: &Link, what: &str) -> Result<()> {
+    let name = link.name;
+    let refuse =
+        |why: String, advice: String| Err(Error::cannot(ErrorKind::InvalidArgument, what, why).with_advice(advice));
+    let another = || "name the interface that leads outside: netdev=NAME".to_owned();
+    let no_mac = link.mac.is_none_or(|mac| mac.octets() == [0; 6]);
+    match link {
+        _ if link.is_bridge() => {
+            refuse(format!("{name} is a bridge itself"), format!("attach vifs to {name} as it is, or {}", another()))
+        }
+        _ if no_mac => refuse(format!("{name} is no Ethernet interface"), another()),
+        _ if link.is_vif() || link.xen_name().is_some() => refuse(format!("{name} is a guest's interface"), another()),
+        _ => Ok(()),
+    }
+}
+
+/// The interface that is to lead outside.
+pub(crate) fn expect_uplink<'a>(name: IfName, what: &str, now: &'a Snapshot) -> Result<&'a Link> {
+    now.expect_link(name, || what.to_owned())
+        .map_err(|error| error.with_advice("name the interface that leads outside: netdev=NAME"))
+}
+
+/// Linux 6.2 and later rename interfaces that are up. Before, they have to be down, and the kernel forgets
+/// their routes and IPv6 addresses: that is nothing to do to a host unasked.
+fn step_rename(link: &Link, to: IfName, what: &str, now: &Snapshot) -> Result<Step> {
+    if link.up && !now.renames_up {
+        let why = format!("this kernel cannot rename {} while it is up, Linux 6.2 can", link.name);
+        return Err(Error::cannot(ErrorKind::Unsupported, what, why).with_advice(format!(
+            "give the bridge a name of its own: network-bridge netdev={} bridge=xenbr0; the card then keeps its name",
+            link.name
+        )));
+    }
+    Ok(Step::Rename { from: link.name, to })
+}
+
+/// A setting changed, where it is known and differs.
+fn step_sysctl(link: IfName, setting: LinkSysctl, to: u32, now: &Snapshot) -> Option<Step> {
+    let sysctl = Sysctl::Link(link, setting);
+    let from = now.sysctl(sysctl)?;
+    (from != to).then_some(Step::SetSysctl { sysctl, from, to })
+}
