@@ -1,5 +1,6 @@
-//! Durations of one kind, and the table that compares them.
+//! Durations of one kind, and the tables that compare them.
 
+use crate::takeover;
 use std::time::Duration;
 
 /// How long the same thing took, each time.
@@ -50,5 +51,19 @@ pub(crate) fn print(rows: &[Row]) {
         let attach = half(row.attach.figures(), floor_attach);
         let detach = half(row.detach.figures(), floor_detach);
         println!("{:width$} | {attach} | {detach}", row.name);
+    }
+}
+
+/// Prints how long takeovers last, and how late the latest answer comes, with one and without.
+pub(crate) fn print_takeovers(rows: &[takeover::Row]) {
+    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    let part = format!("{:>7} {:>7} {:>7}", "min", "median", "max");
+    println!("{:width$} | {:^23} | {:^23} | {:^23}", "microseconds", "start", "stop", "latest answer to a ping");
+    println!("{:width$} | {part} | {part} | {part}", "");
+    for row in rows {
+        let figure = |figure: f64| if figure.is_nan() { format!("{:>7}", "") } else { format!("{figure:7.0}") };
+        let part = |durations: &Durations| durations.figures().map(figure).join(" ");
+        let [start, stop, latest] = [&row.start, &row.stop, &row.latest].map(part);
+        println!("{:width$} | {start} | {stop} | {latest}", row.name);
     }
 }

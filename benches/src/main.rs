@@ -1,12 +1,14 @@
 //! One table: an attach and a detach of a vif through the library, beside the raw floor and beside
 //! the programs ip, bridge and nft. All peers make the same changes of the kernel in the same safe
 //! order, in one run, taking turns. Trust the ratios: the microseconds are those of this machine.
+//! And a second one: a takeover of the host's uplink, beside a host to which nothing is done.
 #![forbid(unsafe_code)]
 
 mod bed;
 mod figures;
 mod floor;
 mod programs;
+mod takeover;
 
 use bed::StateDir;
 use figures::Row;
@@ -129,5 +131,9 @@ fn main() -> Result<()> {
         }
     }
     figures::print(&peers.map(|(row, _)| row));
+    if let Some(rows) = takeover::measure()? {
+        println!();
+        figures::print_takeovers(&rows);
+    }
     Ok(())
 }

@@ -317,7 +317,7 @@ impl Ip6 {
 }
 
 /// The transport's bytes with their checksum filled in.
-fn summed(transport: &Transport, source: &[u8], destination: &[u8]) -> Vec<u8> {
+pub(crate) fn summed(transport: &Transport, source: &[u8], destination: &[u8]) -> Vec<u8> {
     let mut bytes = transport.bytes.clone();
     let Some((at, pseudo)) = transport.checksum.filter(|(at, _)| at + 2 <= bytes.len()) else { return bytes };
     let tail = [(bytes.len() as u32).to_be_bytes(), [0, 0, 0, transport.protocol]].concat();

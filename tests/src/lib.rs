@@ -9,24 +9,38 @@ mod dom0;
 mod dump;
 mod flood;
 mod frame;
+mod holdings;
 mod learning;
 mod netns;
 mod oracle;
+mod pace;
 mod path;
+mod ping;
+mod register;
+mod site;
 mod socket;
+mod stream;
 mod tally;
+mod traffic;
+mod transfer;
 mod witness;
 
 pub use dom0::{Dom0, FakeVif, StateDir};
 pub use dump::Dump;
 pub use flood::{Flood, Taken};
 pub use frame::{Frame, Ip4, Ip6, Transport, arp, arp_with, ether, icmp4, icmp6, nd_option, tagged, tcp, udp};
+pub use holdings::Holdings;
 pub use learning::Learning;
 pub use netns::{Namespace, Netns};
 pub use oracle::{
     bridge_json, has_program, ip, ip_json, nft, nft_json, nft_ruleset, program, run_attach_once, sysctl, sysctl_set,
 };
 pub use path::{Arrivals, Path};
+pub use ping::{Pings, answers};
+pub use site::{Site, Talk, UPLINK_MAC};
 pub use socket::{RawSocket, hears, hears_from};
+pub use stream::{Refusals, Stream, Tidings};
 pub use tally::{Count, Tally};
+pub use traffic::{Account, Mark, Traffic};
+pub use transfer::{Transfer, Transferred};
 pub use witness::Witness;

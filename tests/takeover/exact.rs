@@ -1,0 +1,59 @@
+//! Whatever is on an uplink is on the bridge afterwards, exactly, and comes back exactly.
+
+use crate::beside_others;
+use xenvnet_core::{Network, Operation, Outcome};
+use xenvnet_tests::{Dump, Holdings, Site, answers};
+
+/// Starts and stops a network whose bridge has this name, the card then this one.
+#[track_caller]
+fn moves_all(site: fn() -> Option<Site>, line: &str, bridge: &str, card: &str) {
+    let _beside = beside_others();
+    let Some(site) = site() else { return };
+    let network: Network = line.parse().unwrap();
+    let host = &site.dom0.host;
+    let before = (Dump::take(), Holdings::take());
+    assert_eq!(host.start_network(&network).unwrap(), Outcome::Changed);
+    let during = Holdings::take();
+    let mut faults = during.of(bridge).difference(&before.1.of("eth0").renamed("eth0", bridge));
+    faults += &during.not_of(bridge).not_of(card).difference(&before.1.not_of("eth0"));
+    // On the card stays what the kernel gives to any interface that is up, and what ages there.
+    faults += &during.of(card).not_of(bridge).without(&["found"]).beyond_the_links_own();
+    for (from, to) in [(&site.dom0.namespace(), Site::FAR4), (&site.dom0.namespace(), Site::FAR6)] {
+        assert!(answers(from, to), "{to} does not answer");
+    }
+    for address in [site.address4, site.address6] {
+        assert!(answers(&site.far, address), "{address} does not answer");
+    }
+    let again = host.plan(&[Operation::StartNetwork(network.clone())]).unwrap();
+    assert_eq!(host.stop_network(&network).unwrap(), Outcome::Changed);
+    let back = Holdings::take().difference(&before.1);
+    assert!(faults.is_empty(), "{line}: the bridge holds something else than the uplink did:\n{faults}");
+    assert!(again.is_empty(), "{line}: there is something left to do:\n{again}");
+    assert!(back.is_empty(), "{line}: the uplink holds something else than before:\n{back}");
+    Dump::take().unnumbered().assert_same(&before.0.unnumbered(), "after it got back what is its");
+}
+
+#[test]
+fn a_bridge_gets_all_that_an_uplink_has() {
+    moves_all(Site::rich, "network-bridge netdev=eth0 bridge=xenbr0", "xenbr0", "eth0");
+}
+
+#[test]
+fn a_bridge_of_the_uplinks_name_gets_all_that_it_has() {
+    moves_all(Site::rich, "network-bridge netdev=eth0", "eth0", "peth0");
+}
+
+#[test]
+fn a_bridge_over_a_shadow_gets_all_that_it_has() {
+    moves_all(Site::rich, "bridge-shadow eth0", "eth0", "seth0");
+}
+
+#[test]
+fn a_bridge_on_one_of_two_uplinks_leaves_the_other_alone() {
+    moves_all(Site::two, "network-bridge netdev=eth0 bridge=xenbr0", "xenbr0", "eth0");
+}
+
+#[test]
+fn a_bridge_of_the_name_of_one_of_two_uplinks_leaves_the_other_alone() {
+    moves_all(Site::two, "bridge-shadow eth0", "eth0", "seth0");
+}
