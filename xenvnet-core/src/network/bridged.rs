@@ -341,10 +341,9 @@ fn check_others(takeover: &Takeover, link: IfName, what: &str, now: &Snapshot) -
         return Ok(());
     }
     let refuse = |why: String, advice: String| Err(Error::cannot(ErrorKind::Conflict, what, why).with_advice(advice));
-    let by_it = |record: &&NetworkRecord| match &record.network {
-        Network::Route(_) | Network::Nat(_) => record.network.uplink() == Some(link),
-        Network::Brouter(brouter) => brouter.uplink == Some(link),
-        _ => false,
+    let by_it = |record: &&NetworkRecord| {
+        let network = &record.network;
+        matches!(network, Network::Route(_) | Network::Nat(_) | Network::Brouter(_)) && network.leads_by(link)
     };
     if let Some(NetworkRecord { network, .. }) = now.networks.values().find(by_it) {
         return refuse(

@@ -159,6 +159,14 @@ impl Network {
         }
     }
 
+    /// Whether what it carries goes out, and comes in, by this interface alone.
+    pub(crate) fn leads_by(&self, link: IfName) -> bool {
+        match self {
+            Network::Brouter(brouter) => brouter.uplink == Some(link),
+            other => other.cards().contains(&link),
+        }
+    }
+
     /// Whether what it does is found in the host's routes and addresses, not by a name alone.
     pub(crate) fn asks_the_host(&self) -> bool {
         !matches!(self, Network::Brouter(_) | Network::Nothing)

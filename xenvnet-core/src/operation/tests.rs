@@ -210,7 +210,20 @@ fn contradictions_are_refused_in_words() {
     standby.presence = Presence::Standby;
     let mut blind = host();
     blind.sysctls.clear();
+    let routed = done(&uplinked(), &[Operation::StartNetwork("network-route netdev=eth0".parse().unwrap())]);
     let cases = [
+        (
+            &uplinked(),
+            Operation::AttachVif(Attachment::bridged(name("eth0"), name("xenbr0"), Lock::Unlocked)),
+            ErrorKind::Conflict,
+            "cannot attach eth0 to xenbr0: dom0 has the address 192.0.2.2/24 on eth0",
+        ),
+        (
+            &routed,
+            Operation::AttachVif(Attachment::routed(name("eth0"), Lock::Unlocked)),
+            ErrorKind::Conflict,
+            "cannot attach eth0 to dom0's routes: the routed network of eth0 leads outside by eth0",
+        ),
         (
             &bridged,
             Operation::AttachVif(standby),

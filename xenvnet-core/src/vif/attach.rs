@@ -7,16 +7,19 @@ use crate::guard::{self, Guard, Hold};
 use crate::ifname::IfName;
 use crate::link::Link;
 use crate::mac::MacAddr;
+use crate::network::NetworkRecord;
 use crate::plan::{LinkSettings, Plan, Step};
 use crate::snapshot::Snapshot;
 use crate::table::Table;
 use crate::untracked::{Untracked, step_tracking};
+use ipnetwork::IpNetwork;
 
 impl Attachment {
     pub(crate) fn plan(&self, now: &Snapshot) -> Result<Plan> {
         self.validate()?;
         let what = || format!("attach {} to {}", self.vif, self.to);
         let link = self.link(now, what)?;
+        check_inside(link, what, now)?;
         let plan = match self.to {
             Port::Bridge { bridge, isolated, untracked } => {
                 Bridged { attachment: self, link, bridge, isolated, untracked }.plan(now)?
@@ -77,6 +80,25 @@ impl Attachment {
         steps.extend(guard::step_hook(name, guard.is_some() && tables.contains(&Table::Netdev), now));
         steps
     }
+}
+
+/// What leads outside is nobody's vif: with a lock on it dom0 would be cut off.
+fn check_inside(link: &Link, what: impl Fn() -> String, now: &Snapshot) -> Result<()> {
+    let is_guests = link.is_vif() || link.xen_name().is_some();
+    // On a guest's interface dom0 has single addresses.
+    let of_dom0 = |net: &&IpNetwork| match net {
+        IpNetwork::V4(net) => net.prefix() < 32,
+        IpNetwork::V6(net) => net.prefix() < 128 && !net.ip().is_unicast_link_local(),
+    };
+    let address = now.addresses.get(&link.name).and_then(|have| have.iter().find(of_dom0)).filter(|_| !is_guests);
+    let leads = now.networks.values().find(|record| record.network.leads_by(link.name));
+    let why = match (leads, address) {
+        (Some(NetworkRecord { network, .. }), _) => format!("{} leads outside by {}", network.noun(), link.name),
+        (None, Some(address)) => format!("dom0 has the address {address} on {}", link.name),
+        (None, None) => return Ok(()),
+    };
+    let advice = "name the guest's interface, as vif1.0; `ip link` lists all there are";
+    Err(Error::cannot(ErrorKind::Conflict, what(), why).with_advice(advice))
 }
 
 /// An attachment to a bridge.
