@@ -219,7 +219,7 @@ pub(crate) fn plan_delete(bridge: IfName, now: &Snapshot) -> Result<Plan> {
         plan.extend(steps_set_free(port, bridge, now));
     }
     for subnet in now.routes.get(&bridge).into_iter().flatten().copied() {
-        plan.extend([Step::DeleteRoute { link: bridge, subnet, metric: None }]);
+        plan.extend([now.step_unroute(bridge, subnet)]);
     }
     for address in now.addresses.get(&bridge).into_iter().flatten().copied() {
         plan.extend([Step::DeleteAddress { link: bridge, address }]);

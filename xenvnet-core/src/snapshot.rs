@@ -39,6 +39,9 @@ pub struct Snapshot {
     pub addresses: BTreeMap<IfName, BTreeSet<IpNetwork>>,
     /// Subnets that are reached directly over an interface by a route of ours.
     pub routes: BTreeMap<IfName, BTreeSet<IpNetwork>>,
+    /// The metrics of those that have one: a route is deleted, and put back, with its own.
+    #[serde(skip)]
+    pub(crate) metrics: BTreeMap<(IfName, IpNetwork), u32>,
     /// Our tables that are there, with their layouts.
     #[serde(default)]
     pub tables: BTreeMap<Table, u32>,
@@ -283,6 +286,7 @@ impl Snapshot {
                 self.links.remove(&bridge);
                 self.addresses.remove(&bridge);
                 self.routes.remove(&bridge);
+                self.metrics.retain(|(link, _), _| *link != bridge);
             }
             SetBridge { bridge, to, .. } => self.change(bridge, |link| link.bridge = Some(to)),
             Rename { from, to } => {
@@ -293,6 +297,9 @@ impl Snapshot {
                 self.links.values_mut().filter(|link| link.master == Some(from)).for_each(|l| l.master = Some(to));
                 rename_key(&mut self.addresses, from, to);
                 rename_key(&mut self.routes, from, to);
+                let metrics = std::mem::take(&mut self.metrics).into_iter();
+                let renamed = |link: IfName| if link == from { to } else { link };
+                self.metrics = metrics.map(|((link, net), metric)| ((renamed(link), net), metric)).collect();
                 let sysctls = std::mem::take(&mut self.link_sysctls);
                 self.link_sysctls = sysctls.into_iter().map(|(sysctl, v)| (sysctl.renamed(from, to), v)).collect();
                 // Rules name whoever has the name.
@@ -319,8 +326,14 @@ impl Snapshot {
             SetPort { port, to, .. } => self.change(port, |link| link.port = Some(to)),
             AddAddress { link, address } => drop(self.addresses.entry(link).or_default().insert(address)),
             DeleteAddress { link, address } => remove_from(&mut self.addresses, link, &address),
-            AddRoute { link, subnet, .. } => drop(self.routes.entry(link).or_default().insert(subnet)),
-            DeleteRoute { link, subnet, .. } => remove_from(&mut self.routes, link, &subnet),
+            AddRoute { link, subnet, metric } => {
+                self.routes.entry(link).or_default().insert(subnet);
+                self.metrics.extend(metric.map(|metric| ((link, subnet), metric)));
+            }
+            DeleteRoute { link, subnet, .. } => {
+                remove_from(&mut self.routes, link, &subnet);
+                self.metrics.remove(&(link, subnet));
+            }
             AddEntry { entry } => {
                 self.take_entry(&entry, true);
                 self.entries.push(entry);
@@ -379,6 +392,11 @@ impl Snapshot {
             AddFdb { .. } | Check { .. } | ForgetConnections { .. } => {}
             AwaitSending { .. } | AwaitAddresses { .. } => {}
         }
+    }
+
+    /// A route of an interface taken away, to be put back as it was.
+    pub(crate) fn step_unroute(&self, link: IfName, subnet: IpNetwork) -> Step {
+        Step::DeleteRoute { link, subnet, metric: self.metrics.get(&(link, subnet)).copied() }
     }
 
     /// What the reports show of an entry comes or goes with it.

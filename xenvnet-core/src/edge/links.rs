@@ -10,6 +10,7 @@ use crate::netlink::channel::Answer;
 use crate::netlink::link::Seen;
 use crate::netlink::{address, entry, link, nf, route};
 use crate::network::Network;
+use crate::plan::Step;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -215,9 +216,9 @@ impl Reading<'_> {
                 Err(error) if error.kind() == ErrorKind::Unsupported => continue,
                 other => other?,
             };
-            for (at, subnet) in answer.messages.iter().filter_map(|(_, body)| route::parse(body)) {
+            for (at, subnet, metric) in answer.messages.iter().filter_map(|(_, body)| route::parse(body)) {
                 if let Some(name) = names.get(&at).filter(|_| index.is_none_or(|index| index == at)) {
-                    self.snapshot.routes.entry(*name).or_default().insert(subnet);
+                    self.snapshot.take(&Step::AddRoute { link: *name, subnet, metric });
                 }
             }
         }

@@ -23,8 +23,8 @@ pub(crate) fn all(ipv4: bool, index: Option<u32>) -> Request {
     Request { kind: libc::RTM_GETROUTE, flags: 0, body: body.finish() }
 }
 
-/// The index of the link and the subnet, for a route of the kind that [`add`] makes.
-pub(crate) fn parse(body: &[u8]) -> Option<(u32, IpNetwork)> {
+/// The index of the link, the subnet and the metric, for a route of the kind that [`add`] makes.
+pub(crate) fn parse(body: &[u8]) -> Option<(u32, IpNetwork, Option<u32>)> {
     let &[family, prefix, _, _, table, protocol, _, kind, ..] = body else { return None };
     let attributes = Reader::after(body, HEADER);
     let ours = table == libc::RT_TABLE_MAIN
@@ -35,7 +35,8 @@ pub(crate) fn parse(body: &[u8]) -> Option<(u32, IpNetwork)> {
         if i32::from(family) == libc::AF_INET { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let ip = attributes.find(libc::RTA_DST).map_or(Some(unspecified), super::address::ip)?;
     let index = attributes.find(libc::RTA_OIF)?.u32()?;
-    ours.then_some((index, IpNetwork::new(ip, prefix).ok()?))
+    let metric = attributes.find(libc::RTA_PRIORITY).and_then(|metric| metric.u32());
+    ours.then_some((index, IpNetwork::new(ip, prefix).ok()?, metric))
 }
 
 /// Tells of changes of IPv6 routes (RTNLGRP_IPV6_ROUTE).

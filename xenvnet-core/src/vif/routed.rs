@@ -201,7 +201,6 @@ pub(super) fn steps_unroute<'a>(
 ) -> impl Iterator<Item = Step> + 'a {
     let routes = now.routes.get(&name).into_iter().flatten().copied();
     let addresses = now.addresses.get(&name).into_iter().flatten().copied();
-    let routes =
-        routes.filter(move |net| goes(net)).map(move |subnet| Step::DeleteRoute { link: name, subnet, metric: None });
+    let routes = routes.filter(move |net| goes(net)).map(move |subnet| now.step_unroute(name, subnet));
     routes.chain(addresses.map(move |address| Step::DeleteAddress { link: name, address }))
 }
