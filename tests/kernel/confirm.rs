@@ -1,8 +1,8 @@
 //! Changes that are put back unless somebody confirms them.
 
 use std::time::Duration;
-use xenvnet_core::{ErrorKind, Host, Network, Operation, Outcome, Unconfirmed};
-use xenvnet_tests::{Dom0, Dump, StateDir, ip};
+use xenvnet_core::{Antispoof, Attachment, ErrorKind, Host, Network, Operation, Outcome, Unconfirmed};
+use xenvnet_tests::{Dom0, Dump, FakeVif, Site, StateDir, answers, ip, ip_json};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -101,4 +101,65 @@ fn a_guard_that_comes_later_finds_what_waits() {
     let later = Host::options().state_dir(state.path()).open().unwrap();
     assert!(matches!(later.sentinel().unwrap().look().unwrap(), Unconfirmed::PutBack(_)));
     Dump::take().assert_same(&before, "after a later guard came");
+}
+
+/// The uplink is behind a bridge, and then its address changes, as by DHCP, and a guest comes.
+fn taken_over_and_lived_on(within: Duration) -> Option<(Site, FakeVif, StateDir, Host, Host)> {
+    let site = Site::plain()?;
+    let state = StateDir::new();
+    let open = || Host::options().state_dir(state.path()).open().unwrap();
+    let (maker, guard) = (open(), open());
+    let sentinel = guard.sentinel().unwrap();
+    let start = Operation::StartNetwork("network-bridge netdev=eth0 bridge=xenbr0".parse().unwrap());
+    maker.run_provisionally(&[start], within).unwrap();
+    drop(sentinel);
+    ip("addr del 192.0.2.10/24 dev xenbr0");
+    ip("addr add 192.0.2.20/24 dev xenbr0");
+    ip("route replace default via 192.0.2.1 dev xenbr0");
+    let guest = site.dom0.guest("vif3.0", "00:16:3e:00:00:03");
+    let lock = Antispoof::new("00:16:3e:00:00:03".parse().unwrap()).ip("192.0.2.77".parse().unwrap());
+    // By another state directory, as another toolstack has it: the first does not know of it.
+    let other = StateDir::new();
+    let toolstack = Host::options().state_dir(other.path()).open().unwrap();
+    toolstack.run(&Operation::AttachVif(Attachment::bridged(guest.name, "xenbr0".parse().unwrap(), lock))).unwrap();
+    Some((site, guest, state, maker, guard))
+}
+
+fn what_came_since_is_kept(site: &Site) {
+    assert!(!ip("link show").contains("xenbr0"));
+    let on_card = ip("-4 -o addr show dev eth0");
+    assert!(on_card.contains("192.0.2.20/24") && !on_card.contains("192.0.2.10/24"), "{on_card}");
+    assert!(ip("route show default").contains("via 192.0.2.1 dev eth0"));
+    assert!(answers(&site.dom0.namespace(), Site::GATEWAY4), "the gateway is reached by the card");
+    let vif = &ip_json("link show dev vif3.0")[0];
+    assert!(
+        !vif["flags"].as_array().unwrap().iter().any(|flag| flag == "UP"),
+        "no guest is up and off its bridge: {vif}"
+    );
+}
+
+#[test]
+fn what_nobody_confirms_is_stopped_with_what_came_since() {
+    let Some((site, _guest, _state, _maker, guard)) = taken_over_and_lived_on(Duration::ZERO) else { return };
+    assert!(matches!(guard.sentinel().unwrap().look().unwrap(), Unconfirmed::PutBack(_)));
+    what_came_since_is_kept(&site);
+}
+
+#[test]
+fn an_undone_start_is_a_stop_with_what_came_since() {
+    let Some((site, _guest, _state, maker, guard)) = taken_over_and_lived_on(LONG) else { return };
+    assert_eq!(guard.confirm().unwrap(), Outcome::Changed);
+    let plan = maker.plan_undo().unwrap();
+    assert!(plan.to_string().contains("+ address 192.0.2.20/24"), "{plan}");
+    assert_eq!(maker.undo().unwrap(), Outcome::Changed);
+    what_came_since_is_kept(&site);
+}
+
+#[test]
+fn what_nobody_confirms_goes_also_from_under_what_was_built_on_it() {
+    let Some((site, _guest, _state, maker, guard)) = taken_over_and_lived_on(Duration::ZERO) else { return };
+    maker.run(&Operation::StartNetwork("network-nat netdev=xenbr0".parse().unwrap())).unwrap();
+    assert!(matches!(guard.sentinel().unwrap().look().unwrap(), Unconfirmed::PutBack(_)));
+    assert!(!ip("link show").contains("xenbr0"));
+    assert!(answers(&site.dom0.namespace(), Site::GATEWAY4), "the gateway is reached by the card");
 }

@@ -28,7 +28,7 @@ const UNDONE: u8 = b'U';
 const PROVISIONAL: u8 = b'P';
 
 /// One change.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
     state: u8,
     /// Nanoseconds since the boot: the order of changes, whatever happens to the date.
@@ -37,6 +37,8 @@ pub(crate) struct Entry {
     pub(crate) confirm_by: Option<u128>,
     /// The numbers that its interfaces had when it began.
     pub(crate) seen: BTreeMap<IfName, u32>,
+    /// Whether all that it did was to start networks.
+    pub(crate) starts: bool,
     pub(crate) inverse: Plan,
 }
 
@@ -88,7 +90,20 @@ struct Record<P> {
     confirm_by: Option<u128>,
     #[serde(default)]
     seen: BTreeMap<IfName, u32>,
+    #[serde(default)]
+    starts: bool,
     inverse: P,
+}
+
+/// What is written down of a change before it begins.
+#[derive(Debug, Default)]
+pub(crate) struct Beginning {
+    /// The numbers of its interfaces.
+    pub(crate) seen: BTreeMap<IfName, u32>,
+    /// Whether all that it does is to start networks.
+    pub(crate) starts: bool,
+    /// How soon somebody has to confirm it.
+    pub(crate) confirm_within: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -129,15 +144,11 @@ impl Journal {
     }
 
     /// Before the first change: how to put everything back.
-    pub(crate) fn begin(
-        &mut self,
-        inverse: &Plan,
-        seen: BTreeMap<IfName, u32>,
-        confirm_within: Option<Duration>,
-    ) -> io::Result<()> {
+    pub(crate) fn begin(&mut self, inverse: &Plan, beginning: Beginning) -> io::Result<()> {
         let time = now();
+        let Beginning { seen, starts, confirm_within } = beginning;
         let confirm_by = confirm_within.map(|within| time + within.as_nanos());
-        let json = serde_json::to_vec(&Record { time, boot: boot(), confirm_by, seen, inverse })?;
+        let json = serde_json::to_vec(&Record { time, boot: boot(), confirm_by, seen, starts, inverse })?;
         let mut octets = vec![0; HEADER];
         octets[0] = ACTIVE;
         octets[4..12].copy_from_slice(&(json.len() as u64).to_le_bytes());
@@ -183,8 +194,8 @@ impl Journal {
         }
         let record: Record<Plan> = serde_json::from_slice(json).ok()?;
         let state = header[0];
-        let Record { time, boot: of, confirm_by, seen, inverse } = record;
-        (of == boot()).then_some(Entry { state, time, confirm_by, seen, inverse })
+        let Record { time, boot: of, confirm_by, seen, starts, inverse } = record;
+        (of == boot()).then_some(Entry { state, time, confirm_by, seen, starts, inverse })
     }
 }
 
@@ -214,13 +225,13 @@ mod tests {
         let mut journal = Journal::create(&folder).unwrap();
         assert!(Journal::read(journal.file().unwrap()).is_none());
         let plan = Plan::from_iter([Step::Up { link: "xenbr0".parse().unwrap() }]);
-        journal.begin(&plan, BTreeMap::new(), None).unwrap();
+        journal.begin(&plan, Beginning::default()).unwrap();
         let entry = Journal::read(journal.file().unwrap()).unwrap();
         assert!(!entry.is_closed());
         assert_eq!(entry.inverse, plan);
         journal.finish(End::Done).unwrap();
         assert!(Journal::read(journal.file().unwrap()).unwrap().is_closed());
-        journal.begin(&Plan::default(), BTreeMap::new(), None).unwrap();
+        journal.begin(&Plan::default(), Beginning::default()).unwrap();
         assert!(
             Journal::read(journal.file().unwrap()).unwrap().inverse.is_empty(),
             "a shorter record hides a longer one"

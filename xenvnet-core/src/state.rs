@@ -13,8 +13,7 @@
 
 use crate::asked::{self, Asked, AskedFile};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ifname::IfName;
-use crate::journal::{End, Entry, Journal};
+use crate::journal::{Beginning, End, Entry, Journal};
 use crate::namespace::Namespace;
 use crate::network::NetworkId;
 use crate::plan::{Plan, Step};
@@ -235,16 +234,11 @@ impl Held<'_> {
     }
 
     /// Before the first change: how to put everything back.
-    pub(crate) fn begin(
-        &mut self,
-        inverse: &Plan,
-        seen: BTreeMap<IfName, u32>,
-        confirm_within: Option<Duration>,
-    ) -> std::io::Result<()> {
+    pub(crate) fn begin(&mut self, inverse: &Plan, beginning: Beginning) -> std::io::Result<()> {
         if self.journal.is_open() {
             *self.journal = Journal::create(self.folder)?;
         }
-        self.journal.begin(inverse, seen, confirm_within)
+        self.journal.begin(inverse, beginning)
     }
 
     /// After the last one.

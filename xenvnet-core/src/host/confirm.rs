@@ -1,11 +1,9 @@
 //! Changes that are put back unless somebody confirms them: for hosts that are far away.
 
-use super::undo::{IN_BETWEEN, UNDO};
-use super::{Host, Inner, named, state_of};
-use crate::apply::Applier;
+use super::undo::{IN_BETWEEN, PutBack};
+use super::{Host, Inner, state_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal;
-use crate::needs::Needs;
 use crate::operation::Operation;
 use crate::plan::{Outcome, Plan};
 use nix::fcntl::Flock;
@@ -168,7 +166,9 @@ impl<H: Borrow<Host>> Sentinel<H> {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn look(&self) -> Result<Unconfirmed> {
-        let mut inner = self.host.borrow().inner()?;
+        let host = self.host.borrow();
+        let knowing = host.place.knowing;
+        let mut inner = host.inner()?;
         let Inner { edge, sysctls, state, .. } = &mut *inner;
         let mut held = state_of(state, WATCH)?.lock()?;
         let now = journal::now();
@@ -184,16 +184,21 @@ impl<H: Borrow<Host>> Sentinel<H> {
                 }
                 continue;
             }
-            let journal::Entry { inverse, seen: numbers, .. } = wait.entry;
-            let now = edge.observe(UNDO, &Needs { links: named(&inverse), ..Needs::default() })?;
-            if let Err(errors) = Applier::new(edge, sysctls.as_ref(), &now).put_back_plan(&inverse, &numbers) {
-                let error = Error::cannot(ErrorKind::Undo, "put back what nobody confirmed", "not everything could be");
-                return Err(error.and(errors).with_advice(IN_BETWEEN));
-            }
+            let entry = wait.entry;
+            let stopped = PutBack::of(entry.clone(), edge, sysctls.as_ref(), knowing);
+            let plan = match stopped.ok().and_then(|back| back.carry_out(edge, sysctls.as_ref()).ok()) {
+                Some(plan) => plan,
+                // Perhaps what was built on it since stands in the way: it is to come back all the same.
+                None => PutBack::noted(entry, edge)?.carry_out(edge, sysctls.as_ref()).map_err(|errors| {
+                    let what = "put back what nobody confirmed";
+                    let error = Error::cannot(ErrorKind::Undo, what, "not everything could be");
+                    error.and(errors).with_advice(IN_BETWEEN)
+                })?,
+            };
             held.close(&name)?;
-            let noted = held.asked_for(&inverse);
+            let noted = held.asked_for(&plan);
             noted.unwrap_or_else(|error| log::warn!("what was put back could not be noted: {error}"));
-            return Ok(Unconfirmed::PutBack(inverse));
+            return Ok(Unconfirmed::PutBack(plan));
         }
         Ok(seen)
     }

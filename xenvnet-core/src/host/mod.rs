@@ -12,7 +12,7 @@ use crate::apply::{Applier, Failure};
 use crate::edge::{Edge, transport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
-use crate::journal::End;
+use crate::journal::{Beginning, End};
 use crate::mac::{BridgeSeed, MacAddr};
 use crate::namespace::Namespace;
 use crate::needs::Needs;
@@ -393,7 +393,8 @@ impl Host {
                 return Ok(Outcome::Unchanged);
             }
             let what = operations.first().map(ToString::to_string).unwrap_or_default();
-            let terms = Terms { learned: found.learned.clone(), confirm_within, networks, what };
+            let starts = operations.iter().all(|operation| matches!(operation, Operation::StartNetwork(_)));
+            let terms = Terms { learned: found.learned.clone(), confirm_within, starts, networks, what };
             let failure = match carry_out(edge, sysctls.as_ref(), held, &seen, &plan, terms) {
                 Ok(()) => return Ok(Outcome::Changed),
                 Err(failure) => failure,
@@ -515,6 +516,8 @@ struct Terms {
     learned: BTreeSet<MacAddr>,
     /// How soon somebody has to confirm it.
     confirm_within: Option<Duration>,
+    /// Whether all that it does is to start networks.
+    starts: bool,
     /// Networks that are brought to an end by it, whoever began.
     networks: BTreeSet<NetworkId>,
     /// What is being done.
@@ -544,7 +547,9 @@ fn carry_out(
     }
     if let Some(held) = &mut held {
         let numbers = named(plan).into_iter().filter_map(|name| Some((name, seen.link(name)?.index)));
-        held.begin(&plan.inverse(), numbers.collect(), terms.confirm_within).map_err(failed)?;
+        let Terms { starts, confirm_within, .. } = terms;
+        let beginning = Beginning { seen: numbers.collect(), starts, confirm_within };
+        held.begin(&plan.inverse(), beginning).map_err(failed)?;
     }
     let result = Applier::new(edge, sysctls, seen).taking_over(terms.learned).apply(plan);
     if let Some(held) = &mut held {

@@ -1,12 +1,17 @@
 //! Putting back what was done, by whatever process.
 
+use super::observe::{Knowing, observe};
 use super::{Host, Inner, named, state_of};
 use crate::apply::Applier;
+use crate::edge::Edge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::Entry;
 use crate::needs::Needs;
-use crate::plan::{Outcome, Plan};
+use crate::operation::Operation;
+use crate::plan::{Outcome, Plan, Step};
+use crate::snapshot::Snapshot;
 use crate::state::Held;
+use crate::sysctl::Sysctls;
 
 pub(super) const UNDO: &str = "undo the last change";
 pub(super) const IN_BETWEEN: &str = "the host is in between: look with `xenvnet status`, put it back by hand";
@@ -24,8 +29,10 @@ impl Host {
     /// ```
     pub fn plan_undo(&self) -> Result<Plan> {
         let mut inner = self.inner()?;
-        let held = state_of(&mut inner.state, UNDO)?.lock()?;
-        Ok(newest(&held)?.1.inverse)
+        let Inner { edge, sysctls, state, .. } = &mut *inner;
+        let held = state_of(state, UNDO)?.lock()?;
+        let (_, entry) = newest(&held)?;
+        Ok(PutBack::of(entry, edge, sysctls.as_ref(), self.place.knowing)?.plan)
     }
 
     /// Puts the last change back that was made through this state directory, by whatever process,
@@ -44,20 +51,67 @@ impl Host {
         let Inner { edge, sysctls, state, .. } = &mut *inner;
         let mut held = state_of(state, UNDO)?.lock()?;
         let (journal, entry) = newest(&held)?;
-        let links = named(&entry.inverse);
-        let seen = edge.observe(UNDO, &Needs { links, ..Needs::default() })?;
-        match Applier::new(edge, sysctls.as_ref(), &seen).put_back_plan(&entry.inverse, &entry.seen) {
-            Ok(()) => {
-                held.close(&journal)?;
-                let noted = held.asked_for(&entry.inverse);
-                noted.unwrap_or_else(|error| log::warn!("what was undone could not be noted: {error}"));
-                Ok(if entry.inverse.is_empty() { Outcome::Unchanged } else { Outcome::Changed })
-            }
-            Err(errors) => Err(Error::cannot(ErrorKind::Undo, UNDO, "not everything could be put back")
-                .and(errors)
-                .with_advice(IN_BETWEEN)),
-        }
+        let back = PutBack::of(entry, edge, sysctls.as_ref(), self.place.knowing)?;
+        let plan = back.carry_out(edge, sysctls.as_ref()).map_err(|errors| {
+            let error = Error::cannot(ErrorKind::Undo, UNDO, "not everything could be put back");
+            error.and(errors).with_advice(IN_BETWEEN)
+        })?;
+        held.close(&journal)?;
+        let noted = held.asked_for(&plan);
+        noted.unwrap_or_else(|error| log::warn!("what was undone could not be noted: {error}"));
+        Ok(if plan.is_empty() { Outcome::Unchanged } else { Outcome::Changed })
     }
+}
+
+/// How a change is put back.
+pub(super) struct PutBack {
+    plan: Plan,
+    /// What it was made from.
+    seen: Snapshot,
+    /// The change, where what is put back is what it noted; otherwise it is what the host has by now.
+    noted: Option<Entry>,
+}
+
+impl PutBack {
+    /// Networks that were started are stopped, with whatever came to them since: their bridges may have
+    /// other addresses, routes and ports by now. Anything else is put back as it was noted.
+    pub(super) fn of(entry: Entry, edge: &mut Edge, sysctls: Option<&Sysctls>, knowing: Knowing) -> Result<PutBack> {
+        let stops = stops(&entry);
+        if stops.is_empty() {
+            return PutBack::noted(entry, edge);
+        }
+        // They came to hang on it by this change.
+        let knowing = Knowing { dares: true, ..knowing };
+        let seen = observe(edge, sysctls, knowing, &stops, false)?;
+        let plan = Operation::plan_all(&stops, &seen)?;
+        Ok(PutBack { plan, seen, noted: None })
+    }
+
+    /// As it was noted, whatever came to it since.
+    pub(super) fn noted(entry: Entry, edge: &mut Edge) -> Result<PutBack> {
+        let seen = edge.observe(UNDO, &Needs { links: named(&entry.inverse), ..Needs::default() })?;
+        Ok(PutBack { plan: entry.inverse.clone(), seen, noted: Some(entry) })
+    }
+
+    /// Returns what it did.
+    pub(super) fn carry_out(self, edge: &mut Edge, sysctls: Option<&Sysctls>) -> Result<Plan, Vec<Error>> {
+        let applier = Applier::new(edge, sysctls, &self.seen);
+        match &self.noted {
+            Some(entry) => applier.put_back_plan(&self.plan, &entry.seen)?,
+            None => applier.apply(&self.plan).map_err(|failure| vec![failure.error])?,
+        }
+        Ok(self.plan)
+    }
+}
+
+/// Stopping what a change started, where it came to its end and did nothing else: one that was cut off is
+/// put back step by step.
+fn stops(entry: &Entry) -> Vec<Operation> {
+    let started = entry.inverse.steps().iter().filter_map(|step| match step {
+        Step::DeleteNetwork { record } => Some(Operation::StopNetwork(record.network.clone())),
+        _ => None,
+    });
+    if entry.starts && entry.is_closed() { started.collect() } else { Vec::new() }
 }
 
 fn newest(held: &Held<'_>) -> Result<(String, Entry)> {
