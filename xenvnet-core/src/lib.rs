@@ -45,6 +45,7 @@
 mod antispoof;
 mod apply;
 mod asked;
+mod block_device;
 mod bridge;
 mod contents;
 mod dom0;

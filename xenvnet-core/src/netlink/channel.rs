@@ -208,25 +208,23 @@ impl Channel {
         self.transport.subscribe(group, true)?;
         let result = loop {
             self.noticed = false;
-            match is_so(self) {
-                // Between the question and its answer something changed, and was read with it.
-                Ok(false) if self.noticed => continue,
-                Ok(false) => {}
-                other => break other,
-            }
+            let answer = or_overrun(is_so(self));
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break Ok(false);
-            }
-            match self.transport.wait(left).and_then(|_| self.drain()) {
-                // So many changes that some could not be told: one more reason to ask again.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+            match answer {
                 Err(error) => break Err(error),
-                Ok(()) => {}
+                Ok(Some(true)) => break Ok(true),
+                Ok(_) if left.is_zero() => break Ok(false),
+                Ok(None) => continue,
+                // Between the question and its answer something changed, and was read with it.
+                Ok(Some(false)) if self.noticed => continue,
+                Ok(Some(false)) => {}
+            }
+            if let Err(error) = or_overrun(self.transport.wait(left).and_then(|_| self.drain())) {
+                break Err(error);
             }
         };
         self.transport.subscribe(group, false)?;
-        self.drain()?;
+        or_overrun(self.drain())?;
         result
     }
 
@@ -236,6 +234,14 @@ impl Channel {
             inbox.clear();
         }
         Ok(())
+    }
+}
+
+/// `None` where there were so many changes that some could not be told: one more reason to ask again.
+fn or_overrun<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(None),
+        other => other.map(Some),
     }
 }
 
