@@ -23,6 +23,7 @@ mod stream;
 mod tally;
 mod traffic;
 mod transfer;
+mod uname;
 mod witness;
 
 pub use dom0::{Dom0, FakeVif, StateDir};
@@ -43,4 +44,5 @@ pub use stream::{Refusals, Stream, Tidings};
 pub use tally::{Count, Tally};
 pub use traffic::{Account, Mark, Traffic};
 pub use transfer::{Transfer, Transferred};
+pub use uname::OldKernel;
 pub use witness::Witness;

@@ -2,7 +2,7 @@
 
 use crate::beside_others;
 use xenvnet_core::{Network, Operation, Outcome};
-use xenvnet_tests::{Dump, Holdings, Site, answers};
+use xenvnet_tests::{Dump, Holdings, OldKernel, Site, answers};
 
 /// Starts and stops a network whose bridge has this name, the card then this one.
 #[track_caller]
@@ -56,4 +56,35 @@ fn a_bridge_on_one_of_two_uplinks_leaves_the_other_alone() {
 #[test]
 fn a_bridge_of_the_name_of_one_of_two_uplinks_leaves_the_other_alone() {
     moves_all(Site::two, "bridge-shadow eth0", "eth0", "seth0");
+}
+
+/// Before Linux 6.2 interfaces have to be down to be renamed: the card is, when nothing is on it.
+fn moves_all_on_an_old_kernel(line: &str, card: &str) {
+    let _old = OldKernel::pretend();
+    let network: Network = line.parse().unwrap();
+    if let Some(site) = Site::plain() {
+        let plan = |operation| site.dom0.host.plan(&[operation]).unwrap().to_string();
+        let started = plan(Operation::StartNetwork(network.clone()));
+        let _ = site.dom0.host.start_network(&network).unwrap();
+        let stopped = plan(Operation::StopNetwork(network));
+        for (text, renamed) in [(started, format!("eth0 -> {card}")), (stopped, format!("{card} -> eth0"))] {
+            let renames: Vec<_> = text.lines().filter(|line| line.contains(": name ")).collect();
+            assert!(
+                matches!(renames[..], [one] if one.ends_with(&format!("name {renamed}, down meanwhile"))),
+                "{text}"
+            );
+        }
+    }
+    moves_all(Site::rich, line, "eth0", card);
+    moves_all(Site::two, line, "eth0", card);
+}
+
+#[test]
+fn a_bridge_over_a_shadow_gets_all_on_an_old_kernel_too() {
+    moves_all_on_an_old_kernel("bridge-shadow eth0", "seth0");
+}
+
+#[test]
+fn a_bridge_of_the_uplinks_name_gets_all_on_an_old_kernel_too() {
+    moves_all_on_an_old_kernel("network-bridge netdev=eth0", "peth0");
 }

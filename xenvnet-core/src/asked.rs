@@ -31,7 +31,7 @@ impl Asked {
                     *state = *to;
                 }
             }
-            Step::Rename { from, to } => {
+            Step::Rename { from, to, .. } => {
                 if let Some(port) = self.ports.remove(from) {
                     self.ports.insert(*to, port);
                 }

@@ -98,7 +98,16 @@ pub enum Step {
     /// Changes a bridge's own settings.
     SetBridge { bridge: IfName, from: BridgeState, to: BridgeState },
     /// Gives an interface that is down another name.
-    Rename { from: IfName, to: IfName },
+    Rename {
+        /// The name that it has.
+        from: IfName,
+        /// The name that it gets.
+        to: IfName,
+        /// Whether it is down meanwhile, as kernels before Linux 6.2 want it: down, renamed and up in
+        /// one go.
+        #[serde(default, skip_serializing_if = "is_no")]
+        pause: bool,
+    },
     /// Changes settings that any link has.
     SetLink { link: IfName, from: LinkSettings, to: LinkSettings },
     /// Sets a link administratively up.
@@ -227,6 +236,10 @@ pub enum Step {
     Restore { contents: Box<Contents> },
 }
 
+fn is_no(yes: &bool) -> bool {
+    !yes
+}
+
 impl Step {
     /// What puts this step back; `None` where there is nothing to put back.
     ///
@@ -246,7 +259,7 @@ impl Step {
                 AddBridge { bridge, mac, mtu, state, auto_link_local }
             }
             SetBridge { bridge, from, to } => SetBridge { bridge, from: to, to: from },
-            Rename { from, to } => Rename { from: to, to: from },
+            Rename { from, to, pause } => Rename { from: to, to: from, pause },
             SetLink { link, from, to } => SetLink { link, from: to, to: from },
             Up { link } => Down { link },
             Down { link } => Up { link },
@@ -290,7 +303,7 @@ impl Step {
         use Step::*;
         match *self {
             AddBridge { bridge, .. } | DeleteBridge { bridge, .. } | SetBridge { bridge, .. } => vec![bridge],
-            Rename { from, to } => vec![from, to],
+            Rename { from, to, .. } => vec![from, to],
             SetLink { link, .. } | Up { link } | Down { link } => vec![link],
             AddAddress { link, .. } | DeleteAddress { link, .. } => vec![link],
             AddRoute { link, .. } | DeleteRoute { link, .. } => vec![link],
@@ -319,7 +332,7 @@ impl Step {
             AddBridge { bridge, .. } => format!("create bridge {bridge}"),
             DeleteBridge { bridge, .. } => format!("delete bridge {bridge}"),
             SetBridge { bridge, .. } => format!("change bridge {bridge}"),
-            Rename { from, to } => format!("rename {from} to {to}"),
+            Rename { from, to, .. } => format!("rename {from} to {to}"),
             SetLink { link, to, .. } => format!("set {} on {link}", settings(&LinkSettings::default(), to)),
             Up { link } => format!("set {link} up"),
             Down { link } => format!("set {link} down"),
@@ -399,7 +412,8 @@ impl fmt::Display for Step {
             }
             DeleteBridge { bridge, .. } => write!(f, "- bridge {bridge}"),
             SetBridge { bridge, from, to } => write!(f, "~ bridge {bridge}: {from} -> {to}"),
-            Rename { from, to } => write!(f, "~ {from}: name {from} -> {to}"),
+            Rename { from, to, pause: false } => write!(f, "~ {from}: name {from} -> {to}"),
+            Rename { from, to, pause: true } => write!(f, "~ {from}: name {from} -> {to}, down meanwhile"),
             SetLink { link, from, to } => write!(f, "~ {link}: {}", settings(from, to)),
             Up { link } => write!(f, "~ {link}: up"),
             Down { link } => write!(f, "~ {link}: down"),

@@ -289,7 +289,7 @@ impl Snapshot {
                 self.metrics.retain(|(link, _), _| *link != bridge);
             }
             SetBridge { bridge, to, .. } => self.change(bridge, |link| link.bridge = Some(to)),
-            Rename { from, to } => {
+            Rename { from, to, .. } => {
                 if let Some(mut link) = self.links.remove(&from) {
                     link.name = to;
                     self.links.insert(to, link);
@@ -336,7 +336,9 @@ impl Snapshot {
             }
             AddEntry { entry } => {
                 self.take_entry(&entry, true);
-                self.entries.push(entry);
+                let place = self.entries.iter().position(|there| there.follows(&entry));
+                let place = place.unwrap_or(self.entries.len());
+                self.entries.insert(place, entry);
             }
             DeleteEntry { entry } => {
                 self.take_entry(&entry, false);

@@ -36,10 +36,15 @@ impl Applier<'_> {
                 requests
             }
             Step::SetBridge { bridge, to, .. } => link::set_bridge(index(*bridge)?, *to),
-            Step::Rename { from, to } => {
+            Step::Rename { from, to, pause } => {
                 let index = index(*from)?;
                 self.indices.insert(*to, index);
-                vec![link::rename(index, *to)]
+                let rename = link::rename(index, *to);
+                match pause {
+                    // In one datagram: the kernel goes on with it, whatever becomes of us or of the name.
+                    true => vec![link::set_up(index, false), rename, link::set_up(index, true)],
+                    false => vec![rename],
+                }
             }
             Step::SetLink { link, to, .. } => vec![link::set_settings(index(*link)?, to)],
             Step::Up { link } => vec![link::set_up(index(*link)?, true)],

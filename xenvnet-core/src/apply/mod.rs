@@ -248,6 +248,8 @@ impl<'a> Applier<'a> {
             // What is made or taken away, and what dom0 has: not before all of the former is done.
             Step::AddBridge { .. } | Step::DeleteBridge { .. } | Step::MoveEntry { .. } => true,
             Step::AddEntry { entry } | Step::DeleteEntry { entry } => entry.kind() != EntryKind::Neighbour,
+            // Down, renamed and up: in a datagram that is not cut in between.
+            Step::Rename { pause: true, .. } => true,
             // The name may not be free yet.
             Step::Rename { to, .. } => {
                 self.pending.iter().any(|pending| matches!(&pending.step, Step::Rename { from, .. } if from == to))

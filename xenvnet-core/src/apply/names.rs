@@ -45,7 +45,7 @@ impl Names {
     /// What the names mean after a step.
     pub(super) fn after(&mut self, step: &Step) {
         match step {
-            Step::Rename { from, to } => {
+            Step::Rename { from, to, .. } => {
                 if let Some(meant) = self.meant.remove(from) {
                     self.meant.insert(*to, meant);
                 }
@@ -96,6 +96,10 @@ impl Applier<'_> {
                 self.indices.remove(&name);
                 return Ok(None);
             };
+            // What need not be renamed need not be down.
+            if matches!(step, Step::Rename { to, pause: true, .. } if found.link.name == *to) {
+                return Ok(None);
+            }
             self.indices.insert(name, found.link.index);
             if let Step::SetSysctl { sysctl, .. } = &mut meant {
                 *sysctl = sysctl.renamed(name, found.link.name);

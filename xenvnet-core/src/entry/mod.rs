@@ -231,6 +231,17 @@ impl Entry {
         (self.kind == EntryKind::Address).then(|| IpNetwork::new(ip, self.header_octet(1)).ok())?
     }
 
+    /// Whether a new entry takes its place before this one: among the IPv6 addresses of an interface, the
+    /// latest comes first of its scope, and the wider scope before (`ipv6_link_dev_addr` of the kernel).
+    pub(crate) fn follows(&self, new: &Entry) -> bool {
+        const SCOPE: usize = 3;
+        let is_ipv6_address = |entry: &Entry| entry.kind == EntryKind::Address && !entry.is_ipv4();
+        is_ipv6_address(new)
+            && is_ipv6_address(self)
+            && self.link == new.link
+            && self.header_octet(SCOPE) >= new.header_octet(SCOPE)
+    }
+
     /// What it is the address towards: the other end of a line between two, else the address itself.
     fn peer(&self) -> Option<IpAddr> {
         self.ip(libc::IFA_ADDRESS)

@@ -420,9 +420,11 @@ proptest! {
     fn a_plan_brings_its_operation_about_and_its_inverse_puts_it_back(
         past in proptest::collection::vec(operations(), 0..8),
         operation in operations(),
+        renames_up in any::<bool>(),
     ) {
+        let host = Snapshot { renames_up, ..uplinked() };
         // Whatever was done before, refused or not.
-        let before = past.iter().fold(uplinked(), |now, operation| match operation.plan(&now) {
+        let before = past.iter().fold(host, |now, operation| match operation.plan(&now) {
             Ok(plan) => now.after(&plan),
             Err(_) => now,
         });

@@ -47,9 +47,15 @@ impl Takeover {
         self.bridge == self.uplink
     }
 
-    /// The bridge's name while the card gets its own back.
+    /// The bridge's name while the card changes its own.
     fn passing_name(&self) -> Result<IfName> {
-        lettered('t', self.bridge)
+        lettered('t', self.uplink)
+    }
+
+    /// A bridge that has what dom0 has while the card changes its name.
+    fn passing_bridge(&self, now: &Snapshot) -> Option<IfName> {
+        let passing = self.passing_name().ok().filter(|_| self.is_shadow());
+        passing.filter(|name| now.link(*name).is_some_and(Link::is_bridge))
     }
 
     /// How the card makes its link-local address now.
@@ -70,24 +76,39 @@ impl Takeover {
             network_root::check(self.uplink, what, now)?;
         }
         let card = self.steps_card(what, &mut draft)?;
-        self.steps_bridge(&card, &mut draft);
-        let belongings = Belongings::of(self.card, self.bridge, !self.is_shadow(), &draft.now);
-        let checked = self.steps_loose(&card, &belongings, &mut draft);
+        let passing = self.passing_bridge(&draft.now);
+        self.steps_over(passing.unwrap_or(self.card), &card, &mut draft);
+        if let Some(passing) = passing {
+            draft.then(bridge::plan_delete(passing, &draft.now)?);
+        }
+        Ok(draft.finish())
+    }
+
+    /// All that dom0 has on one interface comes to the bridge, and the card becomes its port.
+    fn steps_over(&self, from: IfName, card: &Link, draft: &mut Draft) {
+        self.steps_bridge(card, draft);
+        // Rules name whoever has the name.
+        let rules_too = from != self.card || !self.is_shadow();
+        let belongings = Belongings::of(from, self.bridge, rules_too, &draft.now);
+        let checked = self.steps_loose(card, &belongings, draft);
         // Before the first frame comes in by the bridge: what comes in by an interface without an address
         // is checked strictly, and nobody asks there for an IPv6 address that it has not.
-        belongings.addresses_come(&mut draft);
-        if card.master.is_none() {
+        belongings.addresses_come(draft);
+        if card.master != Some(self.bridge) {
+            if let Some(former) = card.master {
+                let (state, macs, pinning) = (card.port.unwrap_or_default(), Vec::new(), Pinning::default());
+                draft.step(Step::Release { port: self.card, bridge: former, state, macs, pinning });
+            }
             let (state, macs, pinning) = (PortState::default(), Vec::new(), Pinning::default());
             draft.step(Step::Enslave { port: self.card, bridge: self.bridge, state, macs, pinning });
             draft.step(Step::AwaitSending { bridge: self.bridge, port: self.card });
         }
         // The port makes itself no address any more; on the way back, not before it has its own again.
         draft.extend(step_sysctl(self.card, LinkSysctl::ADDR_GEN_MODE, 1, &draft.now));
-        belongings.the_rest_moves(&mut draft);
-        belongings.addresses_go(&mut draft);
+        belongings.the_rest_moves(draft);
+        belongings.addresses_go(draft);
         draft.extend(checked.and_then(|value| step_sysctl(self.bridge, LinkSysctl::RP_FILTER, value, &draft.now)));
         draft.extend(self.mode.and_then(|mode| step_sysctl(self.bridge, LinkSysctl::ADDR_GEN_MODE, mode, &draft.now)));
-        Ok(draft.finish())
     }
 
     /// While what comes in by the bridge is still answered by the card, a strict check of the way back
@@ -114,17 +135,21 @@ impl Takeover {
         if draft.now.link(self.card).is_none() && self.is_shadow() {
             let link = expect_uplink(self.uplink, what, &draft.now)?.clone();
             check_uplink(&link, what)?;
-            draft.step(step_rename(&link, self.card, what, &draft.now)?);
-            // A way back that was cut off in the middle.
-            let passing = draft.now.link(self.passing_name()?).filter(|link| link.is_bridge()).cloned();
-            if let Some(bridge) = passing {
-                draft.step(step_rename(&bridge, self.bridge, what, &draft.now)?);
+            if must_pause(&link, &draft.now) {
+                let aside = Takeover { bridge: self.passing_name()?, card: self.uplink, ..*self };
+                draft.then(aside.plan_in(what, &draft.now)?);
+                draft.step(Step::Rename { from: self.uplink, to: self.card, pause: true });
+            } else {
+                draft.step(Step::Rename { from: self.uplink, to: self.card, pause: false });
+                // A way back that was cut off in the middle.
+                let passing = self.passing_bridge(&draft.now);
+                draft.extend(passing.map(|from| Step::Rename { from, to: self.bridge, pause: false }));
             }
         }
         let card = expect_uplink(self.card, what, &draft.now)?.clone();
         check_uplink(&card, what)?;
         match card.master {
-            Some(master) if master != self.bridge => {
+            Some(master) if master != self.bridge && Some(master) != self.passing_bridge(&draft.now) => {
                 let error =
                     Error::cannot(ErrorKind::Conflict, what, format!("{} is a port of {master} already", card.name));
                 Err(error.with_advice(match draft.now.network_on(master) {
@@ -175,11 +200,18 @@ impl Takeover {
         if self.is_shadow() {
             let passing = self.passing_name()?;
             if let Some(card) = draft.now.link(self.card).cloned() {
-                // Labels of addresses would be numbered anew if it got its name back later.
-                if let Some(link) = draft.now.link(self.bridge).filter(|link| link.is_bridge()).cloned() {
-                    draft.step(step_rename(&link, passing, what, &draft.now)?);
+                let bridge = is_bridge(&draft, self.bridge).then_some(self.bridge);
+                let pause = must_pause(&card, &draft.now);
+                match bridge {
+                    Some(bridge) if pause => {
+                        Takeover { bridge: passing, ..*self }.steps_over(bridge, &card, &mut draft);
+                        draft.then(bridge::plan_delete(bridge, &draft.now)?);
+                    }
+                    // Labels of addresses would be numbered anew if it got its name back later.
+                    Some(from) => draft.step(Step::Rename { from, to: passing, pause: false }),
+                    None => {}
                 }
-                draft.step(step_rename(&card, self.uplink, what, &draft.now)?);
+                draft.step(Step::Rename { from: self.card, to: self.uplink, pause });
             }
             if is_bridge(&draft, passing) {
                 bridge = passing;
@@ -202,7 +234,7 @@ impl Takeover {
     /// All that dom0 has on the bridge comes back to the card, and the card leaves the bridge.
     fn steps_back(&self, bridge: IfName, draft: &mut Draft) {
         let Some(card) = draft.now.link(self.uplink).cloned() else { return };
-        let belongings = Belongings::of(bridge, self.uplink, !self.is_shadow(), &draft.now);
+        let belongings = Belongings::of(bridge, self.uplink, true, &draft.now);
         draft.extend(step_sysctl(bridge, LinkSysctl::RP_FILTER, 2, &draft.now).filter(|_| !belongings.is_empty()));
         belongings.addresses_come(draft);
         belongings.the_rest_moves(draft);
@@ -246,16 +278,9 @@ pub(crate) fn expect_uplink<'a>(name: IfName, what: &str, now: &'a Snapshot) -> 
 }
 
 /// Linux 6.2 and later rename interfaces that are up. Before, they have to be down, and the kernel forgets
-/// their routes and IPv6 addresses: that is nothing to do to a host unasked.
-fn step_rename(link: &Link, to: IfName, what: &str, now: &Snapshot) -> Result<Step> {
-    if link.up && !now.renames_up {
-        let why = format!("this kernel cannot rename {} while it is up, Linux 6.2 can", link.name);
-        return Err(Error::cannot(ErrorKind::Unsupported, what, why).with_advice(format!(
-            "give the bridge a name of its own: network-bridge netdev={} bridge=xenbr0; the card then keeps its name",
-            link.name
-        )));
-    }
-    Ok(Step::Rename { from: link.name, to })
+/// their routes and IPv6 addresses: dom0 has them on another bridge by then.
+fn must_pause(link: &Link, now: &Snapshot) -> bool {
+    link.up && !now.renames_up
 }
 
 /// A setting changed, where it is known and differs.

@@ -66,7 +66,7 @@ impl Attachment {
             }
             steps.extend(guard::step_hook(link.name, false, now));
             steps.extend(guard::steps_forget(link.name, now, |_| true));
-            steps.extend([Step::Rename { from: link.name, to: name }]);
+            steps.extend([Step::Rename { from: link.name, to: name, pause: false }]);
         }
         let guard = self.lock.is_guarded().then(|| Guard::new(link.index, self.lock.clone()).owner(self.vif));
         steps.extend(guard::steps_forget(name, now, |table| match table {
