@@ -11,6 +11,7 @@ use xenvnet_tests::{Dom0, Dump, StateDir, ip, program};
 
 const EBUSY: i32 = 16;
 const ENOMEM: i32 = 12;
+const EOPNOTSUPP: i32 = 95;
 
 /// The call fails and the host is as it was.
 #[track_caller]
@@ -108,6 +109,31 @@ fn survives_every_fault(dom0: &Dom0, operation: &Operation, nth: usize) {
         assert!(failed > 0, "{operation}: no message could be refused");
     }
     drop(host);
+}
+
+/// Which is what the kernel says of the client of a wireless network.
+#[test]
+fn an_uplink_that_takes_no_frames_for_others_is_refused_with_advice() {
+    let Some(dom0) = Dom0::enter() else { return };
+    let _air = dom0.cable("wlan0", "02:00:00:00:00:09");
+    ip("link set wlan0 up");
+    let (host, fault) = faulty(&dom0);
+    let network = "network-bridge bridge=xenbr0 netdev=wlan0".parse().unwrap();
+    let before = Dump::take();
+    let refused = (0..100).find_map(|after| {
+        *fault.lock().unwrap() = Some(Fault { after, errno: EOPNOTSUPP });
+        let Err(error) = host.start_network(&network) else {
+            // A kernel without policy rules, say.
+            let _ = host.stop_network(&network).unwrap();
+            return None;
+        };
+        Dump::take().assert_same(&before, &error.to_string());
+        error.to_string().starts_with("cannot enslave wlan0 to xenbr0").then_some(error)
+    });
+    let error = refused.unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("it cannot carry other machines' frames"), "{error}");
+    assert!(error.advice().unwrap_or_default().contains("network-nat netdev=wlan0"), "{error}: {:?}", error.advice());
 }
 
 #[test]

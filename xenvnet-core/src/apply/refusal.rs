@@ -75,6 +75,11 @@ pub(super) fn refused_step(step: &Step, refusal: &Refusal) -> Error {
             error(&format!("{bridge} has as many ports as the kernel allows (1024)"))
         }
         (Step::Enslave { .. }, libc::ELOOP) => error("it is a bridge itself"),
+        (Step::Enslave { port, .. }, libc::EOPNOTSUPP) => {
+            error("it cannot carry other machines' frames, as the client of a wireless network cannot")
+                .with_kind(ErrorKind::Unsupported)
+                .with_advice(format!("route or masquerade guests instead: network-nat netdev={port}"))
+        }
         (Step::Enslave { port, .. }, libc::EBUSY) => {
             error("something else takes what comes in by it, such as a macvlan, a bond or Open vSwitch")
                 .with_kind(ErrorKind::Busy)

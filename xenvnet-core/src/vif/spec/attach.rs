@@ -94,6 +94,9 @@ impl VifSpec {
     /// What it asks for and nobody here can see to, as `KEY=VALUE`: VLANs, Open vSwitch's bridges,
     /// COLO, a script that is none of Xen's three, a backend that is another domain.
     ///
+    /// Not what others see to, by what the toolstack tells them: netback holds a guest to `rate=`
+    /// (the node `rate` of the vif's backend in xenstore), QEMU makes the `model=`.
+    ///
     /// ```
     /// let spec: xenvnet_core::VifSpec = "bridge=ovs0:20,vlan=7,rate=1MB/s".parse()?;
     /// assert_eq!(spec.unenforceable(), ["vlan=7", "bridge=ovs0:20"]);
