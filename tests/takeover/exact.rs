@@ -1,8 +1,8 @@
 //! Whatever is on an uplink is on the bridge afterwards, exactly, and comes back exactly.
 
 use crate::beside_others;
-use xenvnet_core::{Network, Operation, Outcome};
-use xenvnet_tests::{Dump, Holdings, OldKernel, Site, answers};
+use xenvnet_core::{ErrorKind, Network, Operation, Outcome};
+use xenvnet_tests::{Dump, Holdings, OldKernel, Site, answers, ip};
 
 /// Starts and stops a network whose bridge has this name, the card then this one.
 #[track_caller]
@@ -58,6 +58,12 @@ fn a_bridge_of_the_name_of_one_of_two_uplinks_leaves_the_other_alone() {
     moves_all(Site::two, "bridge-shadow eth0", "eth0", "seth0");
 }
 
+/// A bridge without a carrier loses them.
+fn without_next_hops(site: Site) -> Site {
+    ip("nexthop flush");
+    site
+}
+
 /// Before Linux 6.2 interfaces have to be down to be renamed: the card is, when nothing is on it.
 fn moves_all_on_an_old_kernel(line: &str, card: &str) {
     let _old = OldKernel::pretend();
@@ -75,8 +81,8 @@ fn moves_all_on_an_old_kernel(line: &str, card: &str) {
             );
         }
     }
-    moves_all(Site::rich, line, "eth0", card);
-    moves_all(Site::two, line, "eth0", card);
+    moves_all(|| Site::rich().map(without_next_hops), line, "eth0", card);
+    moves_all(|| Site::two().map(without_next_hops), line, "eth0", card);
 }
 
 #[test]
@@ -87,4 +93,27 @@ fn a_bridge_over_a_shadow_gets_all_on_an_old_kernel_too() {
 #[test]
 fn a_bridge_of_the_uplinks_name_gets_all_on_an_old_kernel_too() {
     moves_all_on_an_old_kernel("network-bridge netdev=eth0", "peth0");
+}
+
+#[test]
+fn next_hops_are_not_lost_on_an_old_kernel() {
+    let _beside = beside_others();
+    let Some(site) = Site::rich() else { return };
+    let network: Network = "bridge-shadow eth0".parse().unwrap();
+    let unsupported = |result: xenvnet_core::Result<Outcome>| {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().contains("next hops") && error.advice().is_some(), "{error}");
+    };
+    let before = Dump::take();
+    {
+        let _old = OldKernel::pretend();
+        unsupported(site.dom0.host.start_network(&network));
+        Dump::take().assert_same(&before, "a start that was refused");
+    }
+    assert_eq!(site.dom0.host.start_network(&network).unwrap(), Outcome::Changed);
+    let running = Dump::take();
+    let _old = OldKernel::pretend();
+    unsupported(site.dom0.host.stop_network(&network));
+    Dump::take().assert_same(&running, "a stop that was refused");
 }

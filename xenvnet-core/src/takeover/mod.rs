@@ -10,6 +10,7 @@ mod belongings;
 
 use crate::bridge;
 use crate::draft::Draft;
+use crate::entry::EntryKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
 use crate::link::{BridgeState, Link, Pinning, PortState};
@@ -47,15 +48,23 @@ impl Takeover {
         self.bridge == self.uplink
     }
 
-    /// The bridge's name while the card changes its own.
-    fn passing_name(&self) -> Result<IfName> {
-        lettered('t', self.uplink)
+    /// A bridge that has what dom0 has while the card changes its name: one with the card, or at least
+    /// with its MAC address, since others may have bridges of that name.
+    fn passing_bridge(&self, now: &Snapshot) -> Option<IfName> {
+        let name = self.uplink.lettered('t').ok().filter(|_| self.is_shadow())?;
+        let card = now.link(self.card).or(now.link(self.uplink))?;
+        let is_ours = |bridge: &Link| bridge.is_bridge() && (card.master == Some(name) || bridge.mac == card.mac);
+        now.link(name).is_some_and(is_ours).then_some(name)
     }
 
-    /// A bridge that has what dom0 has while the card changes its name.
-    fn passing_bridge(&self, now: &Snapshot) -> Option<IfName> {
-        let passing = self.passing_name().ok().filter(|_| self.is_shadow());
-        passing.filter(|name| now.link(*name).is_some_and(Link::is_bridge))
+    /// The name for such a bridge.
+    fn passing_name(&self, what: &str, now: &Snapshot) -> Result<IfName> {
+        let name = lettered('t', self.uplink)?;
+        if now.link(name).is_none() || self.passing_bridge(now).is_some() {
+            return Ok(name);
+        }
+        let why = format!("a bridge has to be named {name} meanwhile, and something else is");
+        Err(Error::cannot(ErrorKind::Conflict, what, why).with_advice(format!("give {name} another name")))
     }
 
     /// How the card makes its link-local address now.
@@ -135,8 +144,9 @@ impl Takeover {
         if draft.now.link(self.card).is_none() && self.is_shadow() {
             let link = expect_uplink(self.uplink, what, &draft.now)?.clone();
             check_uplink(&link, what)?;
-            if must_pause(&link, &draft.now) {
-                let aside = Takeover { bridge: self.passing_name()?, card: self.uplink, ..*self };
+            if must_pause(&link, self.uplink, what, &draft.now)? {
+                let passing = self.passing_name(what, &draft.now)?;
+                let aside = Takeover { bridge: passing, card: self.uplink, ..*self };
                 draft.then(aside.plan_in(what, &draft.now)?);
                 draft.step(Step::Rename { from: self.uplink, to: self.card, pause: true });
             } else {
@@ -198,24 +208,21 @@ impl Takeover {
         let is_bridge = |draft: &Draft, name: IfName| draft.now.link(name).is_some_and(Link::is_bridge);
         let mut bridge = self.bridge;
         if self.is_shadow() {
-            let passing = self.passing_name()?;
             if let Some(card) = draft.now.link(self.card).cloned() {
-                let bridge = is_bridge(&draft, self.bridge).then_some(self.bridge);
-                let pause = must_pause(&card, &draft.now);
-                match bridge {
-                    Some(bridge) if pause => {
-                        Takeover { bridge: passing, ..*self }.steps_over(bridge, &card, &mut draft);
-                        draft.then(bridge::plan_delete(bridge, &draft.now)?);
+                let pause = must_pause(&card, self.bridge, what, &draft.now)?;
+                if is_bridge(&draft, self.bridge) {
+                    let (from, to) = (self.bridge, self.passing_name(what, &draft.now)?);
+                    if pause {
+                        Takeover { bridge: to, ..*self }.steps_over(from, &card, &mut draft);
+                        draft.then(bridge::plan_delete(from, &draft.now)?);
+                    } else {
+                        // Labels of addresses would be numbered anew if it got its name back later.
+                        draft.step(Step::Rename { from, to, pause: false });
                     }
-                    // Labels of addresses would be numbered anew if it got its name back later.
-                    Some(from) => draft.step(Step::Rename { from, to: passing, pause: false }),
-                    None => {}
                 }
                 draft.step(Step::Rename { from: self.card, to: self.uplink, pause });
             }
-            if is_bridge(&draft, passing) {
-                bridge = passing;
-            }
+            bridge = self.passing_bridge(&draft.now).unwrap_or(bridge);
         }
         if is_bridge(&draft, bridge) {
             // Also where somebody took the card off the bridge by hand.
@@ -278,9 +285,19 @@ pub(crate) fn expect_uplink<'a>(name: IfName, what: &str, now: &'a Snapshot) -> 
 }
 
 /// Linux 6.2 and later rename interfaces that are up. Before, they have to be down, and the kernel forgets
-/// their routes and IPv6 addresses: dom0 has them on another bridge by then.
-fn must_pause(link: &Link, now: &Snapshot) -> bool {
-    link.up && !now.renames_up
+/// their routes and IPv6 addresses: dom0 has them on another bridge by then. But a bridge loses its carrier
+/// with its last port, and then the kernel forgets the next hops, and the routes that refer to them.
+fn must_pause(card: &Link, holder: IfName, what: &str, now: &Snapshot) -> Result<bool> {
+    let pause = card.up && !now.renames_up;
+    if pause && now.entries.iter().any(|entry| entry.kind() == EntryKind::Nexthop && entry.names(holder)) {
+        let why =
+            format!("before Linux 6.2 the next hops of {holder} would be lost while {} changes its name", card.name);
+        return Err(Error::cannot(ErrorKind::Unsupported, what, why).with_advice(format!(
+            "see ip nexthop show dev {holder}; write its routes without nhid, or give the bridge a name of its own: \
+             network-bridge bridge=xenbr0"
+        )));
+    }
+    Ok(pause)
 }
 
 /// A setting changed, where it is known and differs.
