@@ -89,6 +89,29 @@ fn later_changes_do_not_hide_one_that_waits() {
     Dump::take().assert_same(&before, "after both went");
 }
 
+/// By hand, and then started for good: the deadline of the former start is none of this one.
+#[test]
+fn what_was_stopped_and_started_anew_outlives_the_former_deadline() {
+    let Some((_dom0, _state, maker, guard)) = pair() else { return };
+    let sentinel = guard.sentinel().unwrap();
+    let Operation::StartNetwork(network) = start() else { unreachable!("it starts one") };
+    maker.run_provisionally(&[start()], Duration::ZERO).unwrap();
+    // By another process than the one that began.
+    assert_eq!(guard.stop_network(&network).unwrap(), Outcome::Changed);
+    assert_eq!(guard.start_network(&network).unwrap(), Outcome::Changed);
+    let running = Dump::take();
+    assert_eq!(sentinel.look().unwrap(), Unconfirmed::Nothing);
+    Dump::take().assert_same(&running, "after the former deadline");
+    // A stop that is provisional itself closes nothing.
+    let _ = guard.stop_network(&network).unwrap();
+    let before = Dump::take();
+    maker.run_provisionally(&[start()], LONG).unwrap();
+    maker.run_provisionally(&[Operation::StopNetwork(network)], Duration::ZERO).unwrap();
+    assert!(matches!(sentinel.look().unwrap(), Unconfirmed::PutBack(_)), "the stop was not put back");
+    assert_ne!(Dump::take(), before);
+    assert!(matches!(sentinel.look().unwrap(), Unconfirmed::Waiting(_)), "nobody waits for the start any more");
+}
+
 #[test]
 fn a_guard_that_comes_later_finds_what_waits() {
     let Some((_dom0, state, maker, guard)) = pair() else { return };
@@ -162,4 +185,135 @@ fn what_nobody_confirms_goes_also_from_under_what_was_built_on_it() {
     assert!(matches!(guard.sentinel().unwrap().look().unwrap(), Unconfirmed::PutBack(_)));
     assert!(!ip("link show").contains("xenbr0"));
     assert!(answers(&site.dom0.namespace(), Site::GATEWAY4), "the gateway is reached by the card");
+}
+
+/// A network of an uplink with a guest on it, and its stop that nobody confirms; another toolstack, with a
+/// state directory of its own, comes in between.
+struct Stopped {
+    site: Site,
+    _guest: FakeVif,
+    _states: [StateDir; 2],
+    network: Network,
+    running: Dump,
+    maker: Host,
+    guard: Host,
+    other: Host,
+}
+
+impl Stopped {
+    fn provisionally(line: &str, bridge: &str) -> Option<Stopped> {
+        let site = Site::plain()?;
+        let states = [StateDir::new(), StateDir::new()];
+        let open = |state: &StateDir| Host::options().state_dir(state.path()).open().unwrap();
+        let [maker, guard, other] = [&states[0], &states[0], &states[1]].map(open);
+        let network: Network = line.parse().unwrap();
+        let _ = maker.start_network(&network).unwrap();
+        let guest = site.dom0.guest("vif3.0", "00:16:3e:00:00:03");
+        let lock = Antispoof::new("00:16:3e:00:00:03".parse().unwrap()).ip("192.0.2.77".parse().unwrap());
+        let attachment = Attachment::bridged(guest.name, bridge.parse().unwrap(), lock);
+        let _ = maker.run(&Operation::AttachVif(attachment)).unwrap();
+        let running = Dump::take().unnumbered();
+        let sentinel = guard.sentinel().unwrap();
+        let stop = Operation::StopNetwork(network.clone());
+        assert_eq!(maker.run_provisionally(&[stop], Duration::ZERO).unwrap(), Outcome::Changed);
+        drop(sentinel);
+        Some(Stopped { site, _guest: guest, _states: states, network, running, maker, guard, other })
+    }
+
+    fn look(&self) -> xenvnet_core::Result<Unconfirmed> {
+        self.guard.sentinel().unwrap().look()
+    }
+
+    #[track_caller]
+    fn assert_runs(&self) {
+        Dump::take().unnumbered().assert_same(&self.running, "the network runs again");
+        assert!(answers(&self.site.far, self.site.address4), "the host is reached");
+        assert!(self.maker.verify().unwrap().is_sound());
+    }
+}
+
+const LINES: [(&str, &str); 2] =
+    [("network-bridge netdev=eth0", "eth0"), ("network-bridge netdev=eth0 bridge=xenbr0", "xenbr0")];
+
+#[test]
+fn a_stop_that_nobody_confirms_is_followed_by_a_start() {
+    for (line, bridge) in LINES {
+        let Some(stopped) = Stopped::provisionally(line, bridge) else { return };
+        assert!(matches!(stopped.look().unwrap(), Unconfirmed::PutBack(_)), "{line}");
+        stopped.assert_runs();
+    }
+}
+
+#[test]
+fn what_was_started_again_meanwhile_is_left_alone() {
+    for (line, bridge) in LINES {
+        // By the one who stopped it: then nobody waits any more.
+        let Some(stopped) = Stopped::provisionally(line, bridge) else { return };
+        assert_eq!(stopped.maker.start_network(&stopped.network).unwrap(), Outcome::Changed);
+        let running = Dump::take();
+        assert_eq!(stopped.look().unwrap(), Unconfirmed::Nothing, "{line}");
+        Dump::take().assert_same(&running, line);
+        drop(stopped);
+        // By another, of whom the first does not know.
+        let Some(stopped) = Stopped::provisionally(line, bridge) else { return };
+        assert_eq!(stopped.other.start_network(&stopped.network).unwrap(), Outcome::Changed);
+        let running = Dump::take();
+        assert!(matches!(stopped.look().unwrap(), Unconfirmed::PutBack(plan) if plan.is_empty()), "{line}");
+        Dump::take().assert_same(&running, line);
+        assert!(answers(&stopped.site.far, stopped.site.address4), "{line}: the host is reached");
+    }
+}
+
+#[test]
+fn another_network_under_the_name_is_left_alone() {
+    let (line, bridge) = LINES[1];
+    let another = "network-virtual bridge=xenbr0".parse().unwrap();
+    let Some(stopped) = Stopped::provisionally(line, bridge) else { return };
+    assert_eq!(stopped.other.start_network(&another).unwrap(), Outcome::Changed);
+    let running = Dump::take();
+    let error = stopped.look().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Undo, "{error}");
+    Dump::take().assert_same(&running, "the card is on no bridge of others");
+    assert!(answers(&stopped.site.far, stopped.site.address4), "the host is reached");
+    // Until somebody says that it is well so.
+    assert_eq!(stopped.maker.confirm().unwrap(), Outcome::Changed);
+    assert_eq!(stopped.look().unwrap(), Unconfirmed::Nothing);
+}
+
+#[test]
+fn a_guest_that_went_elsewhere_meanwhile_stays_there() {
+    let (line, bridge) = LINES[1];
+    let Some(stopped) = Stopped::provisionally(line, bridge) else { return };
+    let _ = stopped.other.start_network(&"network-virtual bridge=xenbr5".parse().unwrap()).unwrap();
+    let lock = Antispoof::new("00:16:3e:00:00:03".parse().unwrap()).ip("10.6.7.3".parse().unwrap());
+    let vif = "vif3.0".parse().unwrap();
+    let attachment = Attachment::bridged(vif, "xenbr5".parse().unwrap(), lock.clone());
+    let _ = stopped.other.run(&Operation::AttachVif(attachment)).unwrap();
+    assert!(matches!(stopped.look().unwrap(), Unconfirmed::PutBack(_)));
+    let snapshot = stopped.maker.snapshot().unwrap();
+    assert_eq!(snapshot.link(vif).unwrap().master, Some("xenbr5".parse().unwrap()));
+    assert_eq!(snapshot.guards[&vif].lock, lock.into());
+    assert!(stopped.maker.verify().unwrap().is_sound());
+}
+
+#[test]
+fn a_guest_that_was_detached_meanwhile_does_not_come_back_without_its_lock() {
+    let (line, bridge) = LINES[1];
+    let Some(stopped) = Stopped::provisionally(line, bridge) else { return };
+    let _ = stopped.other.detach_vif("vif3.0".parse().unwrap()).unwrap();
+    assert!(matches!(stopped.look().unwrap(), Unconfirmed::PutBack(_)));
+    let vif = &ip_json("link show dev vif3.0")[0];
+    assert!(vif["master"].is_null() && !vif["flags"].as_array().unwrap().iter().any(|flag| flag == "UP"), "{vif}");
+}
+
+/// The plain kind: another toolstack started it since.
+#[test]
+fn an_undone_stop_does_nothing_where_it_was_started_since() {
+    let (line, bridge) = LINES[0];
+    let Some(stopped) = Stopped::provisionally(line, bridge) else { return };
+    let _ = stopped.maker.confirm().unwrap();
+    let _ = stopped.other.start_network(&stopped.network).unwrap();
+    let running = Dump::take();
+    assert_eq!(stopped.maker.undo().unwrap(), Outcome::Unchanged);
+    Dump::take().assert_same(&running, "an undo with nothing to do");
 }

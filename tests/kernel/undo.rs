@@ -213,6 +213,27 @@ fn a_failed_change_is_not_what_undo_puts_back() {
     Dump::take().assert_same(&before, "after the bridge was undone");
 }
 
+/// Those who open a host tidy up what nobody will ask for again.
+#[test]
+fn what_failed_or_was_undone_since_is_not_in_the_way_of_undo() {
+    let Some(dom0) = Dom0::enter() else { return };
+    let open = || Host::options().state_dir(dom0.state.path()).open().unwrap();
+    let before = Dump::take();
+    let _ = open().create_bridge(&Bridge::new(name("xenbr0"))).unwrap();
+    for after in 0.. {
+        let (host, fault) = faulty(&dom0);
+        *fault.lock().unwrap() = Some(Fault { after, errno: ENOMEM });
+        if host.create_bridge(&Bridge::new(name("xenbr1"))).is_ok() {
+            fault.lock().unwrap().take();
+            let _ = host.undo().unwrap();
+            break;
+        }
+        assert!(after < 500, "it never ends");
+    }
+    assert_eq!(open().undo().unwrap(), Outcome::Changed);
+    Dump::take().assert_same(&before, "after the first bridge was undone");
+}
+
 #[test]
 fn two_state_directories_are_two_histories() {
     let Some(dom0) = Dom0::enter() else { return };

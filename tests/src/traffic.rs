@@ -17,9 +17,13 @@ pub struct Traffic {
     transfers: Vec<(String, Transfer)>,
 }
 
-/// Where the numbers were at some moment: those of pings first, then those of what comes in.
+/// Where the numbers were at some moment.
 #[derive(Clone, Debug)]
-pub struct Mark(Vec<u64>);
+pub struct Mark {
+    /// Those of pings first, then those of what comes in.
+    inward: Vec<u64>,
+    outward: Vec<u64>,
+}
 
 /// What became of all of it.
 #[derive(Clone, Debug)]
@@ -70,11 +74,9 @@ impl Traffic {
     /// # Panics
     /// When nothing comes any more.
     pub fn mark(&self) -> Mark {
-        for (_, stream) in &self.outward {
-            stream.mark();
-        }
+        let outward = self.outward.iter().map(|(_, stream)| stream.mark()).collect();
         let pings = self.pings.iter().map(|(_, pings)| pings.mark());
-        Mark(pings.chain(self.inward.iter().map(|(_, stream)| stream.mark())).collect())
+        Mark { inward: pings.chain(self.inward.iter().map(|(_, stream)| stream.mark())).collect(), outward }
     }
 
     /// Lets it go on until so many more datagrams of each family have come in, and returns
@@ -109,13 +111,17 @@ impl Traffic {
 impl Account {
     /// How many pings and datagrams from outside were lost between two marks.
     pub fn lost_inward(&self, from: &Mark, to: &Mark) -> u64 {
-        let all = self.pings.iter().chain(&self.inward);
-        all.zip(from.0.iter().zip(&to.0)).map(|((_, tidings), (from, to))| tidings.lost_between(*from, *to)).sum()
+        lost_between(self.pings.iter().chain(&self.inward), &from.inward, &to.inward)
     }
 
     /// How many datagrams that left were lost, all in all.
     pub fn lost_outward(&self) -> u64 {
         self.outward.iter().map(|(_, tidings)| tidings.losses()).sum()
+    }
+
+    /// How many of them between two marks.
+    pub fn lost_outward_between(&self, from: &Mark, to: &Mark) -> u64 {
+        lost_between(self.outward.iter(), &from.outward, &to.outward)
     }
 
     /// How many datagrams the hearers were too slow for: what came in, and yet is among the lost.
@@ -127,6 +133,10 @@ impl Account {
     pub fn broken(&self) -> Vec<&(String, Transferred)> {
         self.transfers.iter().filter(|(_, transferred)| !transferred.is_whole()).collect()
     }
+}
+
+fn lost_between<'a>(all: impl Iterator<Item = &'a (String, Tidings)>, from: &[u64], to: &[u64]) -> u64 {
+    all.zip(from.iter().zip(to)).map(|((_, tidings), (from, to))| tidings.lost_between(*from, *to)).sum()
 }
 
 impl fmt::Display for Account {

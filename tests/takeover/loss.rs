@@ -36,7 +36,7 @@ fn loses_nothing(site: impl FnOnce() -> Option<Site>, lines: &[&str]) {
         sysctl_set(&format!("ipv4/conf/{bridge}/rp_filter"), "2");
     }
     let traffic = Traffic::start(&site);
-    let (mut floor, mut library) = (Vec::new(), Vec::new());
+    let (mut floor, mut library, mut starts) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..cycles() {
         for _ in 0..BARE {
             let from = traffic.mark();
@@ -50,16 +50,19 @@ fn loses_nothing(site: impl FnOnce() -> Option<Site>, lines: &[&str]) {
             assert_eq!(host.start_network(network).unwrap(), Outcome::Changed);
             traffic.go_on(100);
         }
+        starts.push((from.clone(), traffic.mark()));
         for network in &networks {
             assert_eq!(host.stop_network(network).unwrap(), Outcome::Changed);
         }
         library.push((from, traffic.mark()));
     }
     let account = traffic.stop();
+    let outward = [("bare cycles", &floor), ("starts", &starts), ("starts and stops", &library)]
+        .map(|(what, of)| (what, of.iter().map(|(from, to)| account.lost_outward_between(from, to)).sum::<u64>()));
     let [floor, library] =
         [floor, library].map(|of| of.iter().map(|(from, to)| account.lost_inward(from, to)).collect::<Vec<_>>());
     println!("{lines:?}:\n{account}\nlost inward by the library: {library:?}\nby bare cycles: {floor:?}");
-    assert_eq!(account.lost_outward(), 0, "{account}");
+    assert_eq!(account.lost_outward(), 0, "{outward:?}\n{account}");
     assert!(account.broken().is_empty(), "{account}");
     assert_eq!(account.overrun(), 0, "this machine is too slow to hear everything: {account}");
     let chance = chance(&library, &floor);

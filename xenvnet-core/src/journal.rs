@@ -5,12 +5,13 @@
 //! the change had not begun.
 
 use crate::ifname::IfName;
-use crate::plan::Plan;
+use crate::network::NetworkId;
+use crate::plan::{Plan, Step};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -37,8 +38,8 @@ pub(crate) struct Entry {
     pub(crate) confirm_by: Option<u128>,
     /// The numbers that its interfaces had when it began.
     pub(crate) seen: BTreeMap<IfName, u32>,
-    /// Whether all that it did was to start networks.
-    pub(crate) starts: bool,
+    /// Whether all that it did was to start and stop networks.
+    pub(crate) of_networks: bool,
     pub(crate) inverse: Plan,
 }
 
@@ -79,6 +80,20 @@ impl Entry {
     pub(crate) fn is_undone(&self) -> bool {
         self.state == UNDONE
     }
+
+    /// Whether all that it did was to start networks.
+    pub(crate) fn only_starts(&self) -> bool {
+        self.of_networks && !self.inverse.steps().iter().any(|step| matches!(step, Step::AddNetwork { .. }))
+    }
+
+    /// The networks that it started or stopped.
+    pub(crate) fn networks(&self) -> BTreeSet<NetworkId> {
+        let of = |step: &Step| match step {
+            Step::AddNetwork { record } | Step::DeleteNetwork { record } => record.network.id(),
+            _ => None,
+        };
+        self.inverse.steps().iter().filter_map(of).collect()
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -91,7 +106,7 @@ struct Record<P> {
     #[serde(default)]
     seen: BTreeMap<IfName, u32>,
     #[serde(default)]
-    starts: bool,
+    of_networks: bool,
     inverse: P,
 }
 
@@ -100,8 +115,8 @@ struct Record<P> {
 pub(crate) struct Beginning {
     /// The numbers of its interfaces.
     pub(crate) seen: BTreeMap<IfName, u32>,
-    /// Whether all that it does is to start networks.
-    pub(crate) starts: bool,
+    /// Whether all that it does is to start and stop networks.
+    pub(crate) of_networks: bool,
     /// How soon somebody has to confirm it.
     pub(crate) confirm_within: Option<Duration>,
 }
@@ -146,9 +161,9 @@ impl Journal {
     /// Before the first change: how to put everything back.
     pub(crate) fn begin(&mut self, inverse: &Plan, beginning: Beginning) -> io::Result<()> {
         let time = now();
-        let Beginning { seen, starts, confirm_within } = beginning;
+        let Beginning { seen, of_networks, confirm_within } = beginning;
         let confirm_by = confirm_within.map(|within| time + within.as_nanos());
-        let json = serde_json::to_vec(&Record { time, boot: boot(), confirm_by, seen, starts, inverse })?;
+        let json = serde_json::to_vec(&Record { time, boot: boot(), confirm_by, seen, of_networks, inverse })?;
         let mut octets = vec![0; HEADER];
         octets[0] = ACTIVE;
         octets[4..12].copy_from_slice(&(json.len() as u64).to_le_bytes());
@@ -194,8 +209,8 @@ impl Journal {
         }
         let record: Record<Plan> = serde_json::from_slice(json).ok()?;
         let state = header[0];
-        let Record { time, boot: of, confirm_by, seen, starts, inverse } = record;
-        (of == boot()).then_some(Entry { state, time, confirm_by, seen, starts, inverse })
+        let Record { time, boot: of, confirm_by, seen, of_networks, inverse } = record;
+        (of == boot()).then_some(Entry { state, time, confirm_by, seen, of_networks, inverse })
     }
 }
 

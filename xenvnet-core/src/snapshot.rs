@@ -92,6 +92,9 @@ pub struct Snapshot {
     /// The root file system, where it is on the network and nobody dares to move what it hangs on.
     #[serde(skip)]
     pub(crate) network_root: Option<NetworkRoot>,
+    /// VLANs, and the interfaces that they are on.
+    #[serde(skip)]
+    pub(crate) vlans: BTreeMap<IfName, IfName>,
     /// Whether this kernel renames interfaces that are up (Linux 6.2).
     #[serde(skip)]
     pub(crate) renames_up: bool,
@@ -293,6 +296,7 @@ impl Snapshot {
                 if let Some(mut link) = self.links.remove(&from) {
                     link.name = to;
                     self.links.insert(to, link);
+                    self.vlans.values_mut().filter(|under| **under == from).for_each(|under| *under = to);
                 }
                 self.links.values_mut().filter(|link| link.master == Some(from)).for_each(|l| l.master = Some(to));
                 rename_key(&mut self.addresses, from, to);

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Beginning, End, Entry, Journal};
 use crate::namespace::Namespace;
 use crate::network::NetworkId;
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl, open, openat, renameat};
 use nix::libc;
@@ -125,7 +125,8 @@ impl State {
             let file = file(held.folder, asked::NAME, flags).map_err(|errno| held.failed(errno.desc()))?;
             *held.asked = AskedFile::open(file).map_err(|error| held.failed(&error.to_string()))?;
         }
-        let newest = entries.iter().filter_map(|found| Some(found.entry.as_ref()?.time)).max();
+        let can_be_undone = entries.iter().filter_map(|found| found.entry.as_ref()).filter(|entry| !entry.is_undone());
+        let newest = can_be_undone.map(|entry| entry.time).max();
         for Found { name, entry, gone } in &entries {
             let cut_off = entry.as_ref().is_some_and(|entry| !entry.is_closed());
             if *gone && cut_off {
@@ -285,20 +286,25 @@ impl Held<'_> {
     /// What was begun with these networks and cut off has been brought to an end by now, one way or the
     /// other: nobody is to undo it any more.
     pub(crate) fn close_begun(&self, networks: &BTreeSet<NetworkId>) -> Result<()> {
-        if networks.is_empty() {
-            return Ok(());
-        }
-        let is_about = |entry: &Entry| {
-            let of = |step: &Step| match step {
-                Step::AddNetwork { record } | Step::DeleteNetwork { record } => record.network.id(),
-                _ => None,
-            };
-            let mut about = entry.inverse.steps().iter().filter_map(of).peekable();
-            about.peek().is_some() && about.all(|id| networks.contains(&id))
+        let is_ended = |entry: &Entry| {
+            let about = entry.networks();
+            !entry.is_closed() && !about.is_empty() && about.is_subset(networks)
         };
         for Found { name, entry, gone } in self.entries()? {
-            if gone && entry.is_some_and(|entry| !entry.is_closed() && is_about(&entry)) {
+            if gone && entry.is_some_and(|entry| is_ended(&entry)) {
                 self.close(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// These networks were started or stopped for good since: who did that is not to find the host
+    /// changed at a deadline of former days.
+    pub(crate) fn close_waiting(&self, networks: &BTreeSet<NetworkId>) -> Result<()> {
+        for Found { name, entry, .. } in self.entries()? {
+            if entry.is_some_and(|entry| entry.is_provisional() && !entry.networks().is_disjoint(networks)) {
+                log::info!("{name}: what nobody confirmed yet was changed since, and stays");
+                self.confirm(&name)?;
             }
         }
         Ok(())

@@ -111,6 +111,14 @@ fn the_masquerade_is_never_there_twice() {
         lan.starts("network-nat");
         assert_eq!(rules(), 1);
     }
+    // Said twice is said once, and stops.
+    lan.stops("network-nat");
+    let twice = "network-nat subnet=10.1.0.0/16,10.1.0.0/16";
+    lan.starts(twice);
+    assert_eq!(rules(), 1);
+    lan.stops(twice);
+    assert_eq!(rules(), 0);
+    lan.starts("network-nat");
     // The same rule by another's wish stays the other's.
     let own = "10.0.0.0/8 everywhere via eth0".parse().unwrap();
     lan.host().masquerade_subnet(&own).unwrap();

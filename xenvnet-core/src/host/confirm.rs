@@ -185,15 +185,18 @@ impl<H: Borrow<Host>> Sentinel<H> {
                 continue;
             }
             let entry = wait.entry;
-            let stopped = PutBack::of(entry.clone(), edge, sysctls.as_ref(), knowing);
-            let plan = match stopped.ok().and_then(|back| back.carry_out(edge, sysctls.as_ref()).ok()) {
-                Some(plan) => plan,
+            let failed = |errors: Vec<Error>| {
+                let error = Error::cannot(ErrorKind::Undo, "put back what nobody confirmed", "not everything could be");
+                error.and(errors).with_advice(IN_BETWEEN)
+            };
+            let back = PutBack::of(entry.clone(), edge, sysctls.as_ref(), knowing).map_err(|error| vec![error]);
+            let plan = match back.and_then(|back| back.carry_out(edge, sysctls.as_ref())) {
+                Ok(plan) => plan,
                 // Perhaps what was built on it since stands in the way: it is to come back all the same.
-                None => PutBack::noted(entry, edge)?.carry_out(edge, sysctls.as_ref()).map_err(|errors| {
-                    let what = "put back what nobody confirmed";
-                    let error = Error::cannot(ErrorKind::Undo, what, "not everything could be");
-                    error.and(errors).with_advice(IN_BETWEEN)
-                })?,
+                Err(_) if entry.only_starts() => {
+                    PutBack::noted(entry, edge)?.carry_out(edge, sysctls.as_ref()).map_err(failed)?
+                }
+                Err(errors) => return Err(failed(errors)),
             };
             held.close(&name)?;
             let noted = held.asked_for(&plan);

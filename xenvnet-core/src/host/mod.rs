@@ -393,8 +393,10 @@ impl Host {
                 return Ok(Outcome::Unchanged);
             }
             let what = operations.first().map(ToString::to_string).unwrap_or_default();
-            let starts = operations.iter().all(|operation| matches!(operation, Operation::StartNetwork(_)));
-            let terms = Terms { learned: found.learned.clone(), confirm_within, starts, networks, what };
+            let is_networks =
+                |operation: &Operation| matches!(operation, Operation::StartNetwork(_) | Operation::StopNetwork(_));
+            let of_networks = operations.iter().all(is_networks);
+            let terms = Terms { learned: found.learned.clone(), confirm_within, of_networks, networks, what };
             let failure = match carry_out(edge, sysctls.as_ref(), held, &seen, &plan, terms) {
                 Ok(()) => return Ok(Outcome::Changed),
                 Err(failure) => failure,
@@ -516,8 +518,8 @@ struct Terms {
     learned: BTreeSet<MacAddr>,
     /// How soon somebody has to confirm it.
     confirm_within: Option<Duration>,
-    /// Whether all that it does is to start networks.
-    starts: bool,
+    /// Whether all that it does is to start and stop networks.
+    of_networks: bool,
     /// Networks that are brought to an end by it, whoever began.
     networks: BTreeSet<NetworkId>,
     /// What is being done.
@@ -547,8 +549,8 @@ fn carry_out(
     }
     if let Some(held) = &mut held {
         let numbers = named(plan).into_iter().filter_map(|name| Some((name, seen.link(name)?.index)));
-        let Terms { starts, confirm_within, .. } = terms;
-        let beginning = Beginning { seen: numbers.collect(), starts, confirm_within };
+        let Terms { of_networks, confirm_within, .. } = terms;
+        let beginning = Beginning { seen: numbers.collect(), of_networks, confirm_within };
         held.begin(&plan.inverse(), beginning).map_err(failed)?;
     }
     let result = Applier::new(edge, sysctls, seen).taking_over(terms.learned).apply(plan);
@@ -557,8 +559,12 @@ fn carry_out(
         if result.is_ok() {
             let noted = held.asked_for(plan);
             noted.unwrap_or_else(|error| log::warn!("what was asked for could not be noted: {error}"));
-            let closed = held.close_begun(&terms.networks);
-            closed.unwrap_or_else(|error| log::warn!("a journal could not be closed: {error}"));
+            let begun = held.close_begun(&terms.networks);
+            let waiting = match terms.confirm_within {
+                Some(_) => Ok(()),
+                None => held.close_waiting(&terms.networks),
+            };
+            begun.and(waiting).unwrap_or_else(|error| log::warn!("a journal could not be closed: {error}"));
         }
         // What failed was put back; unless that failed too, nothing is left to be undone.
         let undone = result.as_ref().is_err_and(|failure| failure.error.kind() != ErrorKind::Undo);

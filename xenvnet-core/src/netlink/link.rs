@@ -51,6 +51,8 @@ pub(crate) struct Seen {
     pub(crate) master: Option<u32>,
     /// Whether its bridge forwards nothing from or to it although it has its carrier.
     pub(crate) shut: bool,
+    /// The index of what it is a VLAN of.
+    pub(crate) vlan_of: Option<u32>,
 }
 
 /// Reads a link; `None` for one whose name this library has no type for.
@@ -63,7 +65,8 @@ pub(crate) fn parse(kind: u16, body: &[u8]) -> Option<Seen> {
     let attributes = Reader::after(body, HEADER);
     let name = IfName::new(attributes.find(libc::IFLA_IFNAME)?.text()?).ok()?;
     let info = attributes.nested(libc::IFLA_LINKINFO);
-    let is = |kind: u16| info.find(kind).and_then(|value| value.text()) == Some("bridge");
+    let of_kind = |kind: u16| info.find(kind).and_then(|value| value.text());
+    let is = |kind: u16| of_kind(kind) == Some("bridge");
     let (bridge, port) = (info.nested(INFO_DATA), info.nested(INFO_SLAVE_DATA));
     let on = |reader: Reader<'_>, kind: u16| reader.find(kind).and_then(|value| value.u8()).map(|value| value != 0);
     let inet6 = attributes.nested(libc::IFLA_AF_SPEC).nested(libc::AF_INET6 as u16);
@@ -94,6 +97,10 @@ pub(crate) fn parse(kind: u16, body: &[u8]) -> Option<Seen> {
         // A carrier and no state at all: the protocol's guard shut it.
         shut: flags & libc::IFF_LOWER_UP as u32 != 0
             && port.find(BRPORT_STATE).and_then(|value| value.u8()) == Some(STATE_DISABLED),
+        vlan_of: attributes
+            .find(libc::IFLA_LINK)
+            .filter(|_| of_kind(INFO_KIND) == Some("vlan"))
+            .and_then(|value| value.u32()),
     })
 }
 

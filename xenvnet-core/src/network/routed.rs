@@ -9,6 +9,7 @@ use crate::plan::Plan;
 use crate::snapshot::Snapshot;
 use crate::sysctl::{LinkSysctl, Sysctl};
 use ipnetwork::{IpNetwork, Ipv4Network};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// `network-route`: dom0 forwards, and answers on the uplink for the addresses of its guests (proxy
@@ -127,7 +128,8 @@ pub struct NatNetwork {
     /// The interface that leads outside. A host with several has a network for each.
     #[doc(alias = "netdev")]
     pub uplink: Uplink,
-    /// The guests' subnets; unless told, 10.0.0.0/8, where the addresses made from domain ids are.
+    /// The guests' subnets; unless told, 10.0.0.0/8, where the addresses made from domain ids are. One
+    /// that is here twice counts once.
     pub subnets: Vec<IpNetwork>,
     /// Whether a vif without a lock is refused on this network.
     pub antispoof: bool,
@@ -190,7 +192,8 @@ impl NatNetwork {
 
     fn nets(&self) -> Vec<IpNetwork> {
         if !self.subnets.is_empty() {
-            return self.subnets.clone();
+            let mut seen = BTreeSet::new();
+            return self.subnets.iter().copied().filter(|net| seen.insert(*net)).collect();
         }
         Ipv4Network::new_checked([10, 0, 0, 0].into(), 8).map(IpNetwork::V4).into_iter().collect()
     }

@@ -10,6 +10,7 @@ use crate::sysctl::{LinkSysctl, Sysctl};
 use crate::table::Table;
 use crate::{ErrorKind, Guard, MacAddr, Presence, VIF_GROUP};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 fn name(name: &str) -> IfName {
     name.parse().unwrap()
@@ -412,6 +413,25 @@ fn alike(mut snapshot: Snapshot) -> Snapshot {
     let gone = |link: &IfName| link.as_str() != "default" && !snapshot.links.contains_key(link);
     snapshot.link_sysctls.retain(|sysctl, _| !matches!(sysctl, Sysctl::Link(link, _) if gone(link)));
     snapshot
+}
+
+/// Which go down with it, and nobody knows what is on them.
+#[test]
+fn a_card_with_vlans_is_not_renamed_where_it_has_to_be_down() {
+    let start = Operation::StartNetwork("network-bridge netdev=eth0".parse().unwrap());
+    let vlans = BTreeMap::from([(name("eth0.7"), name("eth0"))]);
+    let mut stacked = Snapshot { vlans, ..uplinked() };
+    stacked.links.entry(name("eth0")).and_modify(|card| card.up = true);
+    let running = stacked.after(&start.plan(&stacked).unwrap());
+    let old = |host: &Snapshot| Snapshot { renames_up: false, ..host.clone() };
+    let stop = Operation::StopNetwork("network-bridge netdev=eth0".parse().unwrap());
+    for (operation, host) in [(start, old(&stacked)), (stop, old(&running))] {
+        let error = operation.plan(&host).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{operation}: {error}");
+        assert!(error.to_string().contains("what is on eth0.7 would be lost"), "{operation}: {error}");
+        let without = Snapshot { vlans: BTreeMap::new(), ..host };
+        assert!(operation.plan(&without).is_ok(), "{operation}");
+    }
 }
 
 proptest! {

@@ -285,19 +285,26 @@ pub(crate) fn expect_uplink<'a>(name: IfName, what: &str, now: &'a Snapshot) -> 
 }
 
 /// Linux 6.2 and later rename interfaces that are up. Before, they have to be down, and the kernel forgets
-/// their routes and IPv6 addresses: dom0 has them on another bridge by then. But a bridge loses its carrier
-/// with its last port, and then the kernel forgets the next hops, and the routes that refer to them.
+/// their routes and IPv6 addresses: dom0 has them on another bridge by then. But VLANs go down with their
+/// card, and a bridge loses its carrier with its last port: then the kernel forgets the next hops, and the
+/// routes that refer to them.
 fn must_pause(card: &Link, holder: IfName, what: &str, now: &Snapshot) -> Result<bool> {
-    let pause = card.up && !now.renames_up;
-    if pause && now.entries.iter().any(|entry| entry.kind() == EntryKind::Nexthop && entry.names(holder)) {
-        let why =
-            format!("before Linux 6.2 the next hops of {holder} would be lost while {} changes its name", card.name);
-        return Err(Error::cannot(ErrorKind::Unsupported, what, why).with_advice(format!(
-            "see ip nexthop show dev {holder}; write its routes without nhid, or give the bridge a name of its own: \
-             network-bridge bridge=xenbr0"
-        )));
+    if !card.up || now.renames_up {
+        return Ok(false);
     }
-    Ok(pause)
+    let refuse = |lost: String, see: String| {
+        let why = format!("before Linux 6.2 {lost} would be lost while {} changes its name", card.name);
+        let another = "give the bridge a name of its own: network-bridge bridge=xenbr0";
+        Err(Error::cannot(ErrorKind::Unsupported, what, why).with_advice(format!("{see}; or {another}")))
+    };
+    if let Some((vlan, _)) = now.vlans.iter().find(|(_, under)| **under == card.name) {
+        return refuse(format!("what is on {vlan}"), format!("take {vlan} off {} first", card.name));
+    }
+    if now.entries.iter().any(|entry| entry.kind() == EntryKind::Nexthop && entry.names(holder)) {
+        let see = format!("see ip nexthop show dev {holder}, and write its routes without nhid");
+        return refuse(format!("the next hops of {holder}"), see);
+    }
+    Ok(true)
 }
 
 /// A setting changed, where it is known and differs.
