@@ -107,8 +107,8 @@
 
 /* And beyond the verbs: many vifs in one call, vifs that dom0 routes to or does not track, plans and
  * their JSON, putting back, finding what others changed and mending it, snapshots, changes that want
- * to be confirmed, waiting for a carrier, MAC addresses that are not taken and how soon two are the
- * same. */
+ * to be confirmed and guards that leave, uplinks that the root file system hangs on, waiting for a
+ * carrier, MAC addresses that are not taken and how soon two are the same. */
 #define XENVNET_HAVE_ATTACH_VIFS 1
 #define XENVNET_HAVE_ATTACHMENT_ROUTED 1
 #define XENVNET_HAVE_ATTACHMENT_UNTRACKED 1
@@ -118,6 +118,8 @@
 #define XENVNET_HAVE_REPAIR 1
 #define XENVNET_HAVE_SNAPSHOT_JSON 1
 #define XENVNET_HAVE_CONFIRM 1
+#define XENVNET_HAVE_SENTINEL_LEAVE 1
+#define XENVNET_HAVE_EVEN_WITH_NETWORK_ROOT 1
 #define XENVNET_HAVE_WAIT_FOR_CARRIER 1
 #define XENVNET_HAVE_MAC_RANDOM_AVOIDING 1
 #define XENVNET_HAVE_MAC_COLLISION_ODDS 1
@@ -199,6 +201,11 @@
 // Everything.
 #define XENVNET_LOG_TRACE 5
 
+// For xenvnet_new_with(): an uplink is taken over also where the root file system is on the network
+// and may be reached by it. Nothing is lost as a rule, but where something goes wrong, nobody can run
+// what would mend it; see xenvnet_run_json_provisionally().
+#define XENVNET_EVEN_WITH_NETWORK_ROOT 1
+
 // Nothing wants to be confirmed.
 #define XENVNET_UNCONFIRMED_NOTHING 0
 
@@ -254,8 +261,8 @@ typedef struct xenvnet_plan xenvnet_plan;
 // changes, so any number may read it at once.
 typedef struct xenvnet_report xenvnet_report;
 
-// On the watch over provisional changes of a host, until it is freed: puts those back that nobody
-// confirmed in time, or whose maker died in the middle. It belongs into a process of its own.
+// On the watch over provisional changes of a host, until it leaves or is freed: puts those back that
+// nobody confirmed in time, or whose maker died in the middle. It belongs into a process of its own.
 // Threads: any number may use it at once, and their calls wait for each other.
 typedef struct xenvnet_sentinel xenvnet_sentinel;
 
@@ -329,6 +336,18 @@ int xenvnet_new(xenvnet **host, xenvnet_error **error);
 // `netns`: borrowed until the call returns.
 // `host`: owned, xenvnet_free().
 int xenvnet_new_in(int netns, const char *state_dir, xenvnet **host, xenvnet_error **error);
+
+// Opens this host as xenvnet_new_in() does, and dares what these flags say: 0, or
+// XENVNET_EVEN_WITH_NETWORK_ROOT. Fails with XENVNET_ERROR_UNSUPPORTED for a flag that this version
+// does not know.
+//
+// `netns`: borrowed until the call returns.
+// `host`: owned, xenvnet_free().
+int xenvnet_new_with(int netns,
+                     const char *state_dir,
+                     unsigned int flags,
+                     xenvnet **host,
+                     xenvnet_error **error);
 
 // Closes a host; what was set up stays. NULL is allowed.
 void xenvnet_free(xenvnet *host);
@@ -586,7 +605,8 @@ int xenvnet_sentinel_new(const xenvnet *host, xenvnet_sentinel **sentinel, xenvn
 // XENVNET_UNCONFIRMED_x; with XENVNET_UNCONFIRMED_WAITING, `milliseconds_left` is how long that may
 // last; with XENVNET_UNCONFIRMED_PUT_BACK, `put_back` is the plan that was carried out. Else these
 // two are 0 and NULL; each may be NULL where nobody asks. Fails with XENVNET_ERROR_UNDO when not
-// everything could be put back; it is tried again at the next look.
+// everything could be put back; it is tried again at the next look. Fails with
+// XENVNET_ERROR_INVALID_ARGUMENT once it left.
 //
 // `put_back`: owned, xenvnet_plan_free().
 int xenvnet_sentinel_look(const xenvnet_sentinel *sentinel,
@@ -595,7 +615,20 @@ int xenvnet_sentinel_look(const xenvnet_sentinel *sentinel,
                           xenvnet_plan **put_back,
                           xenvnet_error **error);
 
-// Goes off the watch: what was not confirmed by then waits for the next sentinel. NULL is allowed.
+// Goes off the watch, unless something waits to be confirmed by then: `left` says whether it did. It
+// looks under the lock by which changes begin, so that none begins in between because it seemed to
+// be watched. A sentinel that left is off the watch, and is yet to be freed; when the call fails, it
+// left as well. This is how one ends:
+//
+//     while (!(rc = xenvnet_sentinel_look(sentinel, &seen, NULL, NULL, &error)) &&
+//            !(rc = xenvnet_sentinel_leave(sentinel, &left, &error)) && !left)
+//         sleep(1);
+int xenvnet_sentinel_leave(const xenvnet_sentinel *sentinel,
+                           bool *left,
+                           xenvnet_error **error);
+
+// Goes off the watch at once: what was not confirmed by then waits for the next sentinel. See
+// xenvnet_sentinel_leave(). NULL is allowed.
 void xenvnet_sentinel_free(xenvnet_sentinel *sentinel);
 
 // A bridge of this name with nothing else asked for: no spanning tree, the kernel's MTU, and,

@@ -124,6 +124,8 @@ static void nulls(void)
     IS_NULL("host", xenvnet_sentinel_new(NULL, &sentinel, &error));
     IS_NULL("sentinel", xenvnet_sentinel_new(NULL, NULL, &error));
     IS_NULL("sentinel", xenvnet_sentinel_look(NULL, &seen, NULL, NULL, &error));
+    IS_NULL("sentinel", xenvnet_sentinel_leave(NULL, &changed, &error));
+    IS_NULL("host", xenvnet_new_with(-1, NULL, 0, NULL, &error));
     IS_NULL("host", xenvnet_attach_vif(NULL, attachment, &changed, &error));
     IS_NULL("host", xenvnet_attach_vifs(NULL, NULL, 0, &changed, &error));
     IS_NULL("host", xenvnet_detach_vif(NULL, "vif1.0", &changed, &error));
