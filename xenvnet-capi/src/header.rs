@@ -116,6 +116,17 @@ fn every_kind_of_network_is_told_by_a_line_that_can_be_read() {
 }
 
 #[test]
+fn the_lines_that_attach_a_guest_are_tried() {
+    let tried = include_str!("../../tests/capi/guests.c").replace("vif4.0", "vif1.0");
+    let lines: Vec<_> =
+        comment("xenvnet_guest_file_new").lines().filter_map(|line| line.strip_prefix("//     ")).collect();
+    assert!(lines.len() >= 6);
+    for line in lines {
+        assert!(tried.lines().any(|tried| tried.trim() == line.trim()), "{line}");
+    }
+}
+
+#[test]
 fn every_severity_is_a_macro_of_its_number() {
     let severities = macros("XENVNET_SEVERITY_");
     let words = words::<Severity>("\"?\"");

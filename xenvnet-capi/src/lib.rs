@@ -63,3 +63,5 @@ pub mod testing;
 
 #[cfg(test)]
 mod header;
+#[cfg(test)]
+mod items;
