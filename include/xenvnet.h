@@ -107,20 +107,35 @@
 
 /* And beyond the verbs: many vifs in one call, vifs that dom0 routes to or does not track, plans and
  * their JSON, putting back, finding what others changed and mending it, snapshots, changes that want
- * to be confirmed, waiting for a carrier, MAC addresses that are not taken and how soon two are the
- * same. */
+ * to be confirmed and guards that leave, uplinks that the root file system hangs on, waiting for a
+ * carrier, what guests' and xend's configurations say, the addresses of vif-nat, MAC addresses that
+ * are not taken, how soon two are the same and which are. */
 #define XENVNET_HAVE_ATTACH_VIFS 1
 #define XENVNET_HAVE_ATTACHMENT_ROUTED 1
 #define XENVNET_HAVE_ATTACHMENT_UNTRACKED 1
+#define XENVNET_HAVE_ATTACHMENT_GATEWAY_DEVICE 1
 #define XENVNET_HAVE_PLAN 1
 #define XENVNET_HAVE_UNDO 1
 #define XENVNET_HAVE_VERIFY 1
 #define XENVNET_HAVE_REPAIR 1
 #define XENVNET_HAVE_SNAPSHOT_JSON 1
 #define XENVNET_HAVE_CONFIRM 1
+#define XENVNET_HAVE_SENTINEL_LEAVE 1
+#define XENVNET_HAVE_EVEN_WITH_NETWORK_ROOT 1
 #define XENVNET_HAVE_WAIT_FOR_CARRIER 1
+#define XENVNET_HAVE_GUEST_FILE 1
+#define XENVNET_HAVE_XEND_CONFIG 1
+#define XENVNET_HAVE_VIF_SPEC 1
+#define XENVNET_HAVE_VIF_DEFAULTS 1
+#define XENVNET_HAVE_NETWORK_JSON 1
+#define XENVNET_HAVE_VIF_SCRIPT_JSON 1
+#define XENVNET_HAVE_VLAN_SPEC_JSON 1
+#define XENVNET_HAVE_OVS_BRIDGE_JSON 1
+#define XENVNET_HAVE_RATE 1
+#define XENVNET_HAVE_NAT_ADDRESS 1
 #define XENVNET_HAVE_MAC_RANDOM_AVOIDING 1
 #define XENVNET_HAVE_MAC_COLLISION_ODDS 1
+#define XENVNET_HAVE_MAC_CHECK 1
 
 
 // It worked. Every other code is a failure.
@@ -199,6 +214,11 @@
 // Everything.
 #define XENVNET_LOG_TRACE 5
 
+// For xenvnet_new_with(): an uplink is taken over also where the root file system is on the network
+// and may be reached by it. Nothing is lost as a rule, but where something goes wrong, nobody can run
+// what would mend it; see xenvnet_run_json_provisionally().
+#define XENVNET_EVEN_WITH_NETWORK_ROOT 1
+
 // Nothing wants to be confirmed.
 #define XENVNET_UNCONFIRMED_NOTHING 0
 
@@ -220,6 +240,14 @@
 // Something could get through that should not.
 #define XENVNET_SEVERITY_HOLE 3
 
+// For xenvnet_vif_spec_from_xl(), xenvnet_vif_spec_from_xm() and xenvnet_vif_spec_attachment(): what
+// xl passes over is passed over, though a guest may then start with less than it was given, or
+// without a lock.
+#define XENVNET_LENIENT 2
+
+// The link group of guests' interfaces: `ip link show group 7777`.
+#define XENVNET_VIF_GROUP 7777
+
 // A host, or one network namespace of it: sockets to the kernel, opened once and kept. Threads: any
 // number may use it at once, and their calls wait for each other; only xenvnet_free() must be
 // alone. After a fork() it serves both processes: with a state directory they share its sockets,
@@ -238,13 +266,21 @@ typedef struct xenvnet_attachment xenvnet_attachment;
 // What is wanted of a bridge, for xenvnet_create_bridge(). Threads: one at a time.
 typedef struct xenvnet_bridge xenvnet_bridge;
 
-// Why a call failed: a code for programs, a sentence for people. Threads: never changes, so any
-// number may read it at once.
+// Why a call failed: a code for programs, a sentence for people. Threads: only xenvnet_line_locate()
+// changes it; but for that, any number may read it at once.
 typedef struct xenvnet_error xenvnet_error;
 
 // One thing that is not as it was asked for, or is good to know. Belongs to its report. Threads:
 // never changes, so any number may read it at once.
 typedef struct xenvnet_finding xenvnet_finding;
+
+// What the configuration file of a guest, xl's or xm's, says about its network. Threads: never
+// changes, so any number may read it at once.
+typedef struct xenvnet_guest_file xenvnet_guest_file;
+
+// A text from a configuration file, without its quotes, that knows where in the file it stood.
+// Belongs to its file. Threads: never changes, so any number may read it at once.
+typedef struct xenvnet_line xenvnet_line;
 
 // What would be done: steps in order, each with its inverse, as plain data. Threads: never
 // changes, so any number may read it at once.
@@ -254,10 +290,22 @@ typedef struct xenvnet_plan xenvnet_plan;
 // changes, so any number may read it at once.
 typedef struct xenvnet_report xenvnet_report;
 
-// On the watch over provisional changes of a host, until it is freed: puts those back that nobody
-// confirmed in time, or whose maker died in the middle. It belongs into a process of its own.
+// On the watch over provisional changes of a host, until it leaves or is freed: puts those back that
+// nobody confirmed in time, or whose maker died in the middle. It belongs into a process of its own.
 // Threads: any number may use it at once, and their calls wait for each other.
 typedef struct xenvnet_sentinel xenvnet_sentinel;
+
+// What holds for guests that do not say: a host's vif.default.* of xl.conf, or vif-script of xend's
+// configuration. Threads: one at a time.
+typedef struct xenvnet_vif_defaults xenvnet_vif_defaults;
+
+// A vif as a string of vif = [ ... ] in a guest's configuration asks for it, for xl or for xm.
+// Threads: one at a time.
+typedef struct xenvnet_vif_spec xenvnet_vif_spec;
+
+// The part of xend-config.sxp that is about networks. Threads: never changes, so any number may read
+// it at once.
+typedef struct xenvnet_xend_config xenvnet_xend_config;
 
 // A function of the program's that takes one line. `level` is one of XENVNET_LOG_x, `target` names
 // the part of the library that speaks; both texts are borrowed until it returns. `data` is what
@@ -329,6 +377,18 @@ int xenvnet_new(xenvnet **host, xenvnet_error **error);
 // `netns`: borrowed until the call returns.
 // `host`: owned, xenvnet_free().
 int xenvnet_new_in(int netns, const char *state_dir, xenvnet **host, xenvnet_error **error);
+
+// Opens this host as xenvnet_new_in() does, and dares what these flags say: 0, or
+// XENVNET_EVEN_WITH_NETWORK_ROOT. Fails with XENVNET_ERROR_UNSUPPORTED for a flag that this version
+// does not know.
+//
+// `netns`: borrowed until the call returns.
+// `host`: owned, xenvnet_free().
+int xenvnet_new_with(int netns,
+                     const char *state_dir,
+                     unsigned int flags,
+                     xenvnet **host,
+                     xenvnet_error **error);
 
 // Closes a host; what was set up stays. NULL is allowed.
 void xenvnet_free(xenvnet *host);
@@ -586,7 +646,8 @@ int xenvnet_sentinel_new(const xenvnet *host, xenvnet_sentinel **sentinel, xenvn
 // XENVNET_UNCONFIRMED_x; with XENVNET_UNCONFIRMED_WAITING, `milliseconds_left` is how long that may
 // last; with XENVNET_UNCONFIRMED_PUT_BACK, `put_back` is the plan that was carried out. Else these
 // two are 0 and NULL; each may be NULL where nobody asks. Fails with XENVNET_ERROR_UNDO when not
-// everything could be put back; it is tried again at the next look.
+// everything could be put back; it is tried again at the next look. Fails with
+// XENVNET_ERROR_INVALID_ARGUMENT once it left.
 //
 // `put_back`: owned, xenvnet_plan_free().
 int xenvnet_sentinel_look(const xenvnet_sentinel *sentinel,
@@ -595,7 +656,20 @@ int xenvnet_sentinel_look(const xenvnet_sentinel *sentinel,
                           xenvnet_plan **put_back,
                           xenvnet_error **error);
 
-// Goes off the watch: what was not confirmed by then waits for the next sentinel. NULL is allowed.
+// Goes off the watch, unless something waits to be confirmed by then: `left` says whether it did. It
+// looks under the lock by which changes begin, so that none begins in between because it seemed to
+// be watched. A sentinel that left is off the watch, and is yet to be freed; when the call fails, it
+// left as well. This is how one ends:
+//
+//     while (!(rc = xenvnet_sentinel_look(sentinel, &seen, NULL, NULL, &error)) &&
+//            !(rc = xenvnet_sentinel_leave(sentinel, &left, &error)) && !left)
+//         sleep(1);
+int xenvnet_sentinel_leave(const xenvnet_sentinel *sentinel,
+                           bool *left,
+                           xenvnet_error **error);
+
+// Goes off the watch at once: what was not confirmed by then waits for the next sentinel. See
+// xenvnet_sentinel_leave(). NULL is allowed.
 void xenvnet_sentinel_free(xenvnet_sentinel *sentinel);
 
 // A bridge of this name with nothing else asked for: no spanning tree, the kernel's MTU, and,
@@ -698,6 +772,13 @@ int xenvnet_attachment_set_untracked(xenvnet_attachment *attachment,
 int xenvnet_attachment_add_gateway(xenvnet_attachment *attachment,
                                    const char *address,
                                    xenvnet_error **error);
+
+// With the addresses of dom0's on this interface as the guest's gateways, where none are named; else
+// they are those of the uplink of the routed network that runs. Fails with
+// XENVNET_ERROR_INVALID_ARGUMENT for a bridged one.
+int xenvnet_attachment_set_gateway_device(xenvnet_attachment *attachment,
+                                          const char *device,
+                                          xenvnet_error **error);
 
 // With one more address ("10.98.98.2") or prefix ("10.98.99.0/28") routed to it; with the first of
 // them, those of its lock no longer are by themselves. Fails with XENVNET_ERROR_INVALID_ARGUMENT
@@ -817,6 +898,266 @@ const char *xenvnet_finding_remedy(const xenvnet_finding *finding);
 // Whether xenvnet_repair() mends it; false for NULL.
 bool xenvnet_finding_is_repairable(const xenvnet_finding *finding);
 
+// What it says, for whatever reads texts.
+//
+// Returns: borrowed until the file is freed; NULL for NULL.
+const char *xenvnet_line_text(const xenvnet_line *line);
+
+// The byte of the file that it begins at, after its quote, counted from 0; 0 for NULL.
+size_t xenvnet_line_offset(const xenvnet_line *line);
+
+// The line of the file that it begins on, counted from 1; 0 for NULL.
+size_t xenvnet_line_number(const xenvnet_line *line);
+
+// An error about the text of a line, told as one about its file: the message names the byte and the
+// line of the file, and xenvnet_error_offset() is the byte there. For what was wrong with the text,
+// and once for each error. NULL is allowed for either: nothing is done.
+void xenvnet_line_locate(const xenvnet_line *line, xenvnet_error *error);
+
+// Reads the text of a guest's file: assignments of texts, numbers and lists of them, and
+// XENVNET_ERROR_PARSE for anything else. Nothing is ever run. Of a name that is assigned twice the
+// last one counts; += adds to what there is. How a guest's first vif is attached as its file asks:
+//
+//     rc = xenvnet_guest_file_new(text, &file, &error);
+//     if (!rc) {
+//         vif = xenvnet_guest_file_vif(file, 0);
+//         rc = xenvnet_vif_spec_from_xl(xenvnet_line_text(vif), 0, &spec, &error);
+//         xenvnet_line_locate(vif, error);
+//     }
+//     if (!rc) rc = xenvnet_vif_spec_attachment(spec, "vif1.0", NULL, 0, &attachment, &error);
+//     if (!rc) rc = xenvnet_attach_vif(host, attachment, &changed, &error);
+//
+// `file`: owned, xenvnet_guest_file_free().
+int xenvnet_guest_file_new(const char *text, xenvnet_guest_file **file, xenvnet_error **error);
+
+// The guest's name.
+//
+// Returns: borrowed until the file is freed; NULL where it gives none, and for NULL.
+const char *xenvnet_guest_file_name(const xenvnet_guest_file *file);
+
+// The number of vifs that the guest is to have; 0 for NULL.
+size_t xenvnet_guest_file_length(const xenvnet_guest_file *file);
+
+// The line of one vif, counted from 0: its place is its device id.
+//
+// Returns: borrowed until the file is freed; NULL where there is none of that number, and for NULL.
+const xenvnet_line *xenvnet_guest_file_vif(const xenvnet_guest_file *file, size_t index);
+
+// Frees what was read. NULL is allowed.
+void xenvnet_guest_file_free(xenvnet_guest_file *file);
+
+// Reads the text of a file; entries that are not about networks are skipped. Nothing is ever run.
+// Fails with XENVNET_ERROR_PARSE also for two things that xend passed over in silence: words after
+// the first that are not in the quotes, and an entry that is given twice.
+//
+// `config`: owned, xenvnet_xend_config_free().
+int xenvnet_xend_config_new(const char *text, xenvnet_xend_config **config, xenvnet_error **error);
+
+// What xend ran when it started: for xenvnet_start_network().
+//
+// Returns: borrowed until `config` is freed; NULL for nothing, and for NULL.
+const xenvnet_line *xenvnet_xend_config_network_script(const xenvnet_xend_config *config);
+
+// What sets up a vif whose guest asks for no script of its own: for
+// xenvnet_vif_defaults_set_script().
+//
+// Returns: borrowed until `config` is freed; NULL where the file does not say, and for NULL.
+const xenvnet_line *xenvnet_xend_config_vif_script(const xenvnet_xend_config *config);
+
+// The bridge of vifs whose guest names none, in files from before Xen 3.0.
+//
+// Returns: borrowed until `config` is freed; NULL where the file does not say, and for NULL.
+const xenvnet_line *xenvnet_xend_config_vif_bridge(const xenvnet_xend_config *config);
+
+// Whether vifs are held to their addresses, in files from before Xen 3.0: 1 if they are, 0 if not,
+// -1 where the file does not say, and for NULL.
+int xenvnet_xend_config_vif_antispoof(const xenvnet_xend_config *config);
+
+// Frees what was read. NULL is allowed.
+void xenvnet_xend_config_free(xenvnet_xend_config *config);
+
+// Reads a string of xl's, as in xl-network-configuration(5); "" is all of the toolstack's defaults.
+// `flags`: 0, or XENVNET_LENIENT, by which an unknown key, one that is given twice and one without a
+// value are forgiven: see xenvnet_vif_spec_take_warning(). Fails with XENVNET_ERROR_PARSE, and with
+// XENVNET_ERROR_INVALID_ARGUMENT for a MAC or IP address that no guest can have.
+//
+// `spec`: owned, xenvnet_vif_spec_free().
+int xenvnet_vif_spec_from_xl(const char *text,
+                             unsigned int flags,
+                             xenvnet_vif_spec **spec,
+                             xenvnet_error **error);
+
+// Reads a string of xm's: as xenvnet_vif_spec_from_xl() does, with fewer keys and another grammar of
+// rates.
+//
+// `spec`: owned, xenvnet_vif_spec_free().
+int xenvnet_vif_spec_from_xm(const char *text,
+                             unsigned int flags,
+                             xenvnet_vif_spec **spec,
+                             xenvnet_error **error);
+
+// The next thing that was forgiven when the string was read, each once: an error for whoever wrote
+// it, that xenvnet_line_locate() takes like any other.
+//
+// Returns: owned, xenvnet_error_free(); NULL when there are no more, and for NULL.
+xenvnet_error *xenvnet_vif_spec_take_warning(xenvnet_vif_spec *spec);
+
+// The string as xl reads it.
+//
+// `text`: owned, xenvnet_string_free().
+int xenvnet_vif_spec_text(const xenvnet_vif_spec *spec, char **text, xenvnet_error **error);
+
+// What it asks for as data: a JSON object with all of these keys, null for what it does not say.
+//
+//     mac, ips                  its addresses; ips an array
+//     bridge, ovs_bridge        a bridge of Linux's, or one of Open vSwitch's
+//     name                      what dom0's interface is to be called (vifname=)
+//     script, gateway_device    as they are written
+//     card, model               "paravirtual", or "emulated" for one besides; and of what model
+//     rate                      {"bytes": ..., "usecs": ...}; see xenvnet_rate_from_xl()
+//     mtu, vlan, devid, backend
+//     trusted                   whether the guest is told to trust the backend
+//     others                    an object of the rest, word for word
+//
+// `json`: owned, xenvnet_string_free().
+int xenvnet_vif_spec_to_json(const xenvnet_vif_spec *spec, char **json, xenvnet_error **error);
+
+// What it asks for and nobody here can see to: a JSON array of texts "KEY=VALUE". VLANs, Open
+// vSwitch's bridges, COLO, a script that is none of Xen's three, a backend that is another domain.
+//
+// `json`: owned, xenvnet_string_free().
+int xenvnet_vif_spec_unenforceable_json(const xenvnet_vif_spec *spec,
+                                        char **json,
+                                        xenvnet_error **error);
+
+// What is to be attached for this interface, by its present name ("vif1.0", "vif1.0-emu"). The
+// script says where it leads, and the lock follows from the addresses: with mac= and ip= nothing
+// else leaves; with mac= alone any address does, from this MAC; with neither, everything. A DHCP
+// client is let through. `defaults` is NULL for those of Xen. `flags`: 0, or XENVNET_LENIENT, by
+// which what is unenforceable is left out. Fails with XENVNET_ERROR_UNSUPPORTED for that, with
+// XENVNET_ERROR_INVALID_ARGUMENT for ip= without mac=, and for a routed guest without either.
+//
+// `attachment`: owned, xenvnet_attachment_free().
+int xenvnet_vif_spec_attachment(const xenvnet_vif_spec *spec,
+                                const char *vif,
+                                const xenvnet_vif_defaults *defaults,
+                                unsigned int flags,
+                                xenvnet_attachment **attachment,
+                                xenvnet_error **error);
+
+// Frees what was read. NULL is allowed.
+void xenvnet_vif_spec_free(xenvnet_vif_spec *spec);
+
+// Those of Xen: vif-bridge and xenbr0; no gateway.
+//
+// `defaults`: owned, xenvnet_vif_defaults_free().
+int xenvnet_vif_defaults_new(xenvnet_vif_defaults **defaults, xenvnet_error **error);
+
+// With this script for guests that ask for none; see xenvnet_vif_script_json().
+int xenvnet_vif_defaults_set_script(xenvnet_vif_defaults *defaults,
+                                    const char *line,
+                                    xenvnet_error **error);
+
+// With this bridge for guests that name none, where the script names none either.
+int xenvnet_vif_defaults_set_bridge(xenvnet_vif_defaults *defaults,
+                                    const char *bridge,
+                                    xenvnet_error **error);
+
+// With the addresses of this interface as gateways of vif-route's guests, where neither guest nor
+// script names one; without it, those of the uplink of the routed network that runs.
+int xenvnet_vif_defaults_set_gateway_device(xenvnet_vif_defaults *defaults,
+                                            const char *device,
+                                            xenvnet_error **error);
+
+// Frees defaults. NULL is allowed.
+void xenvnet_vif_defaults_free(xenvnet_vif_defaults *defaults);
+
+// Reads the line of a network as xenvnet_start_network() does, and does nothing else; a JSON object:
+//
+//     {"line": "network-nat netdev=eth0", "id": "nat:eth0", "bridge": null, "cards": ["eth0"],
+//      "demands_lock": false}
+//
+// "line" is the same network, shortest; "id" what it is known by in xenvnet_snapshot_json(), null
+// where the line leaves that to the host; "cards" are the interfaces that lead outside, by the names
+// that they have as ports of its bridge; "demands_lock" says whether a vif without a lock is refused.
+//
+// `json`: owned, xenvnet_string_free().
+int xenvnet_network_json(const char *line,
+                         char **json,
+                         xenvnet_error **error);
+
+// Reads what script= in a guest's configuration or vif-script in xend's asks for: a script's name,
+// with its directory or without, and what follows it; a JSON object, of which only "name" is always
+// there. Nothing is ever run.
+//
+//     {"name": "vif-bridge", "bridge": "eth0"}     the bridge of guests that name none
+//     {"name": "vif-route", "netdev": "eth1"}      whose address dom0 has towards its guests
+//     {"name": "vif-nat", "dhcp": false}           whether addresses are to be served by DHCP
+//
+// Fails with XENVNET_ERROR_UNSUPPORTED for another of Xen's own scripts.
+//
+// `json`: owned, xenvnet_string_free().
+int xenvnet_vif_script_json(const char *line, char **json, xenvnet_error **error);
+
+// Reads the VLANs of a vif, as xl's vlan= writes them (Xen 4.20): "10p/20/30-32u"; a JSON object:
+//
+//     {"pvid": 10, "untagged": [30, 31, 32], "tagged": [20]}
+//
+// "pvid" is the VLAN of the guest's frames that have no tag, or null; the frames of "untagged" reach
+// the guest without a tag as well, those of "tagged" with it. Ids are 1 to 4094.
+//
+// `json`: owned, xenvnet_string_free().
+int xenvnet_vlan_spec_json(const char *text,
+                           char **json,
+                           xenvnet_error **error);
+
+// Reads a bridge of Open vSwitch's as its script reads bridge=: "ovs0.20:30:40"; a JSON object:
+//
+//     {"name": "ovs0", "tag": 20, "trunks": [30, 40]}
+//
+// "tag" is the VLAN of the guest's frames that have no tag, or null; "trunks" are those that it may
+// use tags of, empty for all. Ids are 0 to 4095.
+//
+// `json`: owned, xenvnet_string_free().
+int xenvnet_ovs_bridge_json(const char *text, char **json, xenvnet_error **error);
+
+// Reads xl's rate=: "10Mb/s" (bits), "250KB/s" (bytes), "1MB/s@20ms". A guest may send `bytes` in
+// each interval of `usecs` microseconds, both at least 1. The interval is 50 ms where none is given;
+// a bare number of it counts seconds, as xl has always read it. netback reads "BYTES,USECS".
+int xenvnet_rate_from_xl(const char *text,
+                         uint64_t *bytes,
+                         uint32_t *usecs,
+                         xenvnet_error **error);
+
+// Reads xm's rate=: as xenvnet_rate_from_xl() does, but the interval always has a unit, and the
+// bytes of an interval fit 32 bits.
+int xenvnet_rate_from_xm(const char *text, uint64_t *bytes, uint32_t *usecs, xenvnet_error **error);
+
+// Reads netback's node: "62500,50000". Both are 0 where nothing is limited, which xend wrote as an
+// interval of 0.
+int xenvnet_rate_from_netback(const char *text,
+                              uint64_t *bytes,
+                              uint32_t *usecs,
+                              xenvnet_error **error);
+
+// The text that xl reads this rate from; exactly this rate, where xl has a text for it. Fails with
+// XENVNET_ERROR_INVALID_ARGUMENT where either number is 0.
+//
+// `text`: owned, xenvnet_string_free().
+int xenvnet_rate_to_xl(uint64_t bytes, uint32_t usecs, char **text, xenvnet_error **error);
+
+// The address that vif-nat makes from the numbers of a vif, which are in the name that netback gave
+// it: "10.0.1.1/16" for "vif1.0".
+//
+// `address`: owned, xenvnet_string_free().
+int xenvnet_vif_nat_address(const char *vif, char **address, xenvnet_error **error);
+
+// Dom0's address towards the guest of this IPv4 address, as vif-nat has it: the last octet and 127,
+// or less 127 from 128 on; never the guest's own. "10.0.0.128" for "10.0.0.1".
+//
+// `gateway`: owned, xenvnet_string_free().
+int xenvnet_nat_gateway(const char *guest, char **gateway, xenvnet_error **error);
+
 // Makes a locally administered MAC address from an IPv4 or IPv6 address: the same one for the same
 // address, always, on every host and in every version of this library. `prefix` is its first two
 // octets ("02:16"), NULL for "2e:00".
@@ -853,6 +1194,27 @@ int xenvnet_mac_random_local_avoiding(const char *const *taken,
 // the same. xenvnet_mac_random_xen() draws 24 bits, libxl and xend 23,
 // xenvnet_mac_random_local_avoiding() 46.
 double xenvnet_mac_collision_odds(uint64_t count, uint32_t bits);
+
+// Looks for MAC addresses that more than one vif has, in the texts of guests' configuration files;
+// a JSON object. `sources` and `texts` are arrays of `count` texts, none of them NULL: what each file
+// is to be called, and what it says. Both may be NULL when `count` is 0. The addresses, in the order
+// of the files, and what is wrong with them, which is empty where all is well:
+//
+//     {"macs": [{"mac": "00:16:3e:00:00:01", "source": "web.cfg", "vif": 0, "offset": 13, "line": 1}],
+//      "findings": [{"finding": "duplicate", "sentence": "...", "places": [...]},
+//                   {"finding": "fault", "sentence": "...", "source": "db.cfg", "error": "parse",
+//                    "offset": 0, "advice": null}]}
+//
+// "vif" is the vif's place in the file's list, "offset" the byte of the file, "line" its line, counted
+// from 1; "places" are like "macs", two at least; "error" is the name of a result code, as of
+// xenvnet_code_name(). What else is wrong in a vif's string is no matter here.
+//
+// `json`: owned, xenvnet_string_free().
+int xenvnet_mac_check_json(const char *const *sources,
+                           const char *const *texts,
+                           size_t count,
+                           char **json,
+                           xenvnet_error **error);
 
 #ifdef __cplusplus
 }  // extern "C"

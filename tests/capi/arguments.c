@@ -124,6 +124,8 @@ static void nulls(void)
     IS_NULL("host", xenvnet_sentinel_new(NULL, &sentinel, &error));
     IS_NULL("sentinel", xenvnet_sentinel_new(NULL, NULL, &error));
     IS_NULL("sentinel", xenvnet_sentinel_look(NULL, &seen, NULL, NULL, &error));
+    IS_NULL("sentinel", xenvnet_sentinel_leave(NULL, &changed, &error));
+    IS_NULL("host", xenvnet_new_with(-1, NULL, 0, NULL, &error));
     IS_NULL("host", xenvnet_attach_vif(NULL, attachment, &changed, &error));
     IS_NULL("host", xenvnet_attach_vifs(NULL, NULL, 0, &changed, &error));
     IS_NULL("host", xenvnet_detach_vif(NULL, "vif1.0", &changed, &error));
@@ -142,6 +144,89 @@ static void nulls(void)
     xenvnet_attachment_free(attachment);
     xenvnet_antispoof_free(lock);
     xenvnet_bridge_free(bridge);
+}
+
+/* The same for what reads configurations. */
+static void nulls_of_readers(void)
+{
+    xenvnet_error *error = NULL;
+    xenvnet_guest_file *file = NULL;
+    xenvnet_xend_config *config = NULL;
+    xenvnet_vif_spec *spec = NULL;
+    xenvnet_vif_defaults *defaults = NULL;
+    xenvnet_attachment *attachment = NULL;
+    const char *none = NULL, *some = "vif = []";
+    char *text = NULL;
+    uint64_t bytes = 7;
+    uint32_t usecs = 7;
+
+    xenvnet_guest_file_free(NULL);
+    xenvnet_xend_config_free(NULL);
+    xenvnet_vif_spec_free(NULL);
+    xenvnet_vif_defaults_free(NULL);
+    CHECK(xenvnet_line_text(NULL) == NULL && xenvnet_line_offset(NULL) == 0 && xenvnet_line_number(NULL) == 0);
+    xenvnet_line_locate(NULL, NULL);
+    CHECK(xenvnet_guest_file_name(NULL) == NULL && xenvnet_guest_file_length(NULL) == 0);
+    CHECK(xenvnet_guest_file_vif(NULL, 0) == NULL && xenvnet_vif_spec_take_warning(NULL) == NULL);
+    CHECK(xenvnet_xend_config_network_script(NULL) == NULL && xenvnet_xend_config_vif_script(NULL) == NULL);
+    CHECK(xenvnet_xend_config_vif_bridge(NULL) == NULL && xenvnet_xend_config_vif_antispoof(NULL) == -1);
+
+    IS_NULL("text", xenvnet_guest_file_new(NULL, &file, &error));
+    IS_NULL("file", xenvnet_guest_file_new("", NULL, &error));
+    IS_NULL("text", xenvnet_xend_config_new(NULL, &config, &error));
+    IS_NULL("config", xenvnet_xend_config_new("", NULL, &error));
+    IS_NULL("text", xenvnet_vif_spec_from_xl(NULL, 0, &spec, &error));
+    IS_NULL("spec", xenvnet_vif_spec_from_xl("", 0, NULL, &error));
+    IS_NULL("text", xenvnet_vif_spec_from_xm(NULL, 0, &spec, &error));
+    IS_NULL("spec", xenvnet_vif_spec_from_xm("", 0, NULL, &error));
+    IS_NULL("spec", xenvnet_vif_spec_text(NULL, &text, &error));
+    IS_NULL("spec", xenvnet_vif_spec_to_json(NULL, &text, &error));
+    IS_NULL("spec", xenvnet_vif_spec_unenforceable_json(NULL, &text, &error));
+    IS_NULL("spec", xenvnet_vif_spec_attachment(NULL, "vif1.0", NULL, 0, &attachment, &error));
+    WORKS(xenvnet_vif_spec_from_xl("", 0, &spec, &error));
+    IS_NULL("text", xenvnet_vif_spec_text(spec, NULL, &error));
+    IS_NULL("json", xenvnet_vif_spec_to_json(spec, NULL, &error));
+    IS_NULL("json", xenvnet_vif_spec_unenforceable_json(spec, NULL, &error));
+    IS_NULL("vif", xenvnet_vif_spec_attachment(spec, NULL, NULL, 0, &attachment, &error));
+    IS_NULL("attachment", xenvnet_vif_spec_attachment(spec, "vif1.0", NULL, 0, NULL, &error));
+    IS_NULL("defaults", xenvnet_vif_defaults_new(NULL, &error));
+    IS_NULL("defaults", xenvnet_vif_defaults_set_script(NULL, "vif-nat", &error));
+    IS_NULL("defaults", xenvnet_vif_defaults_set_bridge(NULL, "xenbr0", &error));
+    IS_NULL("defaults", xenvnet_vif_defaults_set_gateway_device(NULL, "eth0", &error));
+    WORKS(xenvnet_vif_defaults_new(&defaults, &error));
+    IS_NULL("line", xenvnet_vif_defaults_set_script(defaults, NULL, &error));
+    IS_NULL("bridge", xenvnet_vif_defaults_set_bridge(defaults, NULL, &error));
+    IS_NULL("device", xenvnet_vif_defaults_set_gateway_device(defaults, NULL, &error));
+    IS_NULL("attachment", xenvnet_attachment_set_gateway_device(NULL, "eth0", &error));
+
+    IS_NULL("line", xenvnet_network_json(NULL, &text, &error));
+    IS_NULL("json", xenvnet_network_json("network-dummy", NULL, &error));
+    IS_NULL("line", xenvnet_vif_script_json(NULL, &text, &error));
+    IS_NULL("json", xenvnet_vif_script_json("vif-nat", NULL, &error));
+    IS_NULL("text", xenvnet_vlan_spec_json(NULL, &text, &error));
+    IS_NULL("json", xenvnet_vlan_spec_json("7", NULL, &error));
+    IS_NULL("text", xenvnet_ovs_bridge_json(NULL, &text, &error));
+    IS_NULL("json", xenvnet_ovs_bridge_json("ovs0", NULL, &error));
+    IS_NULL("text", xenvnet_rate_from_xl(NULL, &bytes, &usecs, &error));
+    IS_NULL("bytes", xenvnet_rate_from_xl("1MB/s", NULL, &usecs, &error));
+    IS_NULL("usecs", xenvnet_rate_from_xl("1MB/s", &bytes, NULL, &error));
+    IS_NULL("text", xenvnet_rate_from_xm(NULL, &bytes, &usecs, &error));
+    IS_NULL("text", xenvnet_rate_from_netback(NULL, &bytes, &usecs, &error));
+    IS_NULL("text", xenvnet_rate_to_xl(1, 1, NULL, &error));
+    IS_NULL("vif", xenvnet_vif_nat_address(NULL, &text, &error));
+    IS_NULL("address", xenvnet_vif_nat_address("vif1.0", NULL, &error));
+    IS_NULL("guest", xenvnet_nat_gateway(NULL, &text, &error));
+    IS_NULL("gateway", xenvnet_nat_gateway("10.0.0.1", NULL, &error));
+    IS_NULL("sources", xenvnet_mac_check_json(NULL, &some, 1, &text, &error));
+    IS_NULL("texts", xenvnet_mac_check_json(&some, NULL, 1, &text, &error));
+    IS_NULL("texts[0]", xenvnet_mac_check_json(&some, &none, 1, &text, &error));
+    IS_NULL("json", xenvnet_mac_check_json(&some, &some, 1, NULL, &error));
+    CHECK(file == NULL && config == NULL && attachment == NULL && text == NULL && bytes == 7 && usecs == 7);
+
+    FAILS(XENVNET_ERROR_UTF8, "the argument text is not UTF-8 at byte 7",
+          xenvnet_guest_file_new("name = \xff", &file, &error));
+    xenvnet_vif_spec_free(spec);
+    xenvnet_vif_defaults_free(defaults);
 }
 
 static void texts(void)
@@ -182,6 +267,7 @@ static void texts(void)
 int main(void)
 {
     nulls();
+    nulls_of_readers();
     texts();
     return report();
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * What a guest can do and what it cannot, tried from where the guest is: routed guests, what they
- * reach on dom0, what others change behind our back, and guests with two cards.
+ * reach on dom0, what others change behind our back, guests with two cards, and those that are
+ * attached as their files ask.
  * guests STATE-DIR, in a network namespace of its own, with CAP_NET_ADMIN there.
  */
 #include "kernel.h"
@@ -293,6 +294,60 @@ static void paired(void)
     CHANGES(xenvnet_detach_vif(host, "vif4.0", &changed, &error));
 }
 
+/* A guest's first vif, as its file asks, by the lines that the header has for that. */
+static bool attach_as_asked(const char *text)
+{
+    xenvnet_guest_file *file = NULL;
+    xenvnet_vif_spec *spec = NULL;
+    xenvnet_attachment *attachment = NULL;
+    const xenvnet_line *vif;
+    bool changed = false;
+    int rc;
+
+    rc = xenvnet_guest_file_new(text, &file, &error);
+    if (!rc) {
+        vif = xenvnet_guest_file_vif(file, 0);
+        rc = xenvnet_vif_spec_from_xl(xenvnet_line_text(vif), 0, &spec, &error);
+        xenvnet_line_locate(vif, error);
+    }
+    if (!rc) rc = xenvnet_vif_spec_attachment(spec, "vif4.0", NULL, 0, &attachment, &error);
+    if (!rc) rc = xenvnet_attach_vif(host, attachment, &changed, &error);
+    WORKS(rc);
+    xenvnet_guest_file_free(file);
+    xenvnet_vif_spec_free(spec);
+    xenvnet_attachment_free(attachment);
+    return changed;
+}
+
+static void asked_for_by_files(void)
+{
+    static const char bridged[] = "name = 'web'\nvif = [ 'mac=" MAC4 ", ip=10.98.98.4, bridge=xenbr0' ]\n";
+    static const char routed[] = "vif = [ 'mac=" MAC4 ",ip=10.3.0.2,script=vif-route,gatewaydev=outside' ]";
+    xenvnet_attachment *attachment = NULL;
+    xenvnet_antispoof *lock = lock_of(MAC4, "10.3.0.2");
+    char group[64];
+
+    CHECK(attach_as_asked(bridged) && !attach_as_asked(bridged));
+    CHECK(shell("nft list table bridge xenvnet | grep -q 'vif4.0.*locked mac=" MAC4 " ip=10.98.98.4 dhcp'"));
+    snprintf(group, sizeof group, "ip link show master xenbr0 group %d | grep -q vif4.0", XENVNET_VIF_GROUP);
+    CHECK(shell(group));
+
+    /* Dom0 has towards a routed one the address that it has elsewhere. */
+    CHANGES(xenvnet_detach_vif(host, "vif4.0", &changed, &error));
+    CHECK(shell("ip link add outside type veth peer name beyond && ip addr add 10.3.0.1/24 dev outside"));
+    CHECK(attach_as_asked(routed) && !attach_as_asked(routed));
+    CHECK(shell("ip addr show dev vif4.0 | grep -q 'inet 10.3.0.1/32'"));
+    CHECK(shell("ip route show dev vif4.0 | grep -q '^10.3.0.2 '"));
+    CHANGES(xenvnet_detach_vif(host, "vif4.0", &changed, &error));
+    WORKS(xenvnet_attachment_new_routed("vif4.0", lock, &attachment, &error));
+    WORKS(xenvnet_attachment_set_gateway_device(attachment, "outside", &error));
+    CHANGES(xenvnet_attach_vif(host, attachment, &changed, &error));
+    CHECK(shell("ip addr show dev vif4.0 | grep -q 'inet 10.3.0.1/32'"));
+    CHANGES(xenvnet_detach_vif(host, "vif4.0", &changed, &error));
+    xenvnet_attachment_free(attachment);
+    xenvnet_antispoof_free(lock);
+}
+
 int main(int argc, char **argv)
 {
     xenvnet_bridge *bridge = NULL;
@@ -318,6 +373,7 @@ int main(int argc, char **argv)
         renamed();
         untracked();
         paired();
+        asked_for_by_files();
     }
     xenvnet_bridge_free(bridge);
     xenvnet_free(host);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Every kind of network by its line, ports of dom0 that lead to guests, and changes that want to be
- * confirmed, with a sentinel in a process of its own.
+ * Every kind of network by its line, ports of dom0 that lead to guests, changes that want to be
+ * confirmed, with a sentinel in a process of its own, and a root file system on the network.
  * modes STATE-DIR, in a network namespace of its own, with CAP_NET_ADMIN there.
  */
 #include "kernel.h"
+#include <fcntl.h>
+#include <sys/mount.h>
 
 #define CARD "192.0.2.10/24"
 
@@ -212,6 +214,34 @@ static void confirmations(void)
     CHECK(!changed);
     relieve(guard);
 
+    /* It stays while something waits. */
+    {
+        xenvnet_sentinel *second = NULL;
+        bool left = true;
+
+        WORKS(xenvnet_sentinel_new(host, &sentinel, &error));
+        WORKS(xenvnet_run_json_provisionally(host, start, 60000, &changed, &error));
+        WORKS(xenvnet_sentinel_leave(sentinel, &left, &error));
+        CHECK(!left);
+        FAILS(XENVNET_ERROR_BUSY, "another guard is on the watch", xenvnet_sentinel_new(host, &second, &error));
+        WORKS(xenvnet_sentinel_look(sentinel, &seen, NULL, NULL, &error));
+        CHECK(seen == XENVNET_UNCONFIRMED_WAITING);
+        WORKS(xenvnet_confirm(host, &changed, &error));
+        IS_NULL("left", xenvnet_sentinel_leave(sentinel, NULL, &error));
+        WORKS(xenvnet_sentinel_leave(sentinel, &left, &error));
+        CHECK(left);
+        WORKS(xenvnet_sentinel_new(host, &second, &error));
+        xenvnet_sentinel_free(second);
+        FAILS(XENVNET_ERROR_INVALID_ARGUMENT, "this sentinel left",
+              xenvnet_sentinel_look(sentinel, &seen, NULL, NULL, &error));
+        left = false;
+        WORKS(xenvnet_sentinel_leave(sentinel, &left, &error));
+        CHECK(left);
+        xenvnet_sentinel_free(sentinel);
+        CHANGES(xenvnet_stop_network(host, "network-bridge bridge=xenbr0", &changed, &error));
+        CHECK(is_as_before());
+    }
+
     /* One that nobody asks for details, and that outlives its host. */
     {
         xenvnet *other = NULL;
@@ -228,6 +258,36 @@ static void confirmations(void)
     }
 }
 
+static const char *state_dir;
+
+/* In a child: with a file system on / that only the network could have, and that nobody serves. */
+static bool is_careful_of_its_root(void)
+{
+    xenvnet *careful = NULL, *daring = NULL;
+    int fuse = open("/dev/fuse", O_RDWR), before = failed;
+    char options[80];
+
+    CHECK(unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0);
+    snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0", fuse);
+    CHECK(mount("store:/root", "/", "fuse.sshfs", 0, options) == 0);
+
+    WORKS(xenvnet_new_with(-1, state_dir, 0, &careful, &error));
+    FAILS(XENVNET_ERROR_CONFLICT, "the root file system (fuse.sshfs) is on the network, and may be reached by eth0",
+          xenvnet_start_network(careful, "network-bridge bridge=xenbr0", NULL, &error));
+    CHECK(is_as_before());
+    xenvnet_free(careful);
+    FAILS(XENVNET_ERROR_UNSUPPORTED, "this version knows no flag 0x80000000",
+          xenvnet_new_with(-1, state_dir, 1u << 31, &daring, &error));
+    WORKS(xenvnet_new_with(-1, state_dir, XENVNET_EVEN_WITH_NETWORK_ROOT, &daring, &error));
+    CHANGES(xenvnet_start_network(daring, "network-bridge bridge=xenbr0", &changed, &error));
+    CHECK(leads_out("xenbr0", "eth0"));
+    CHANGES(xenvnet_stop_network(daring, "network-bridge bridge=xenbr0", &changed, &error));
+    CHECK(is_as_before());
+    xenvnet_free(daring);
+    close(fuse);
+    return failed == before;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -242,6 +302,10 @@ int main(int argc, char **argv)
         carriers();
         networks();
         forwards();
+        /* An ordinary user may not be let near FUSE. */
+        state_dir = argv[1];
+        if (access("/dev/fuse", R_OK | W_OK) == 0)
+            CHECK(in_child(is_careful_of_its_root));
         confirmations();
     }
     xenvnet_free(host);

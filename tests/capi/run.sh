@@ -142,7 +142,7 @@ for cc in ${CC:-cc gcc clang}; do
     seen="${seen:-} $real"
     compilers=$((compilers + 1))
 
-    for program in values arguments network guests modes; do
+    for program in values arguments configurations network guests modes; do
         # shellcheck disable=SC2086 # a list of options
         check "$cc compiles $program.c" "$cc" $c99 -I"$root/include" "$here/$program.c" -o "$work/$program-$compilers" \
             -L"$work/lib" -lxenvnet -pthread
@@ -155,6 +155,7 @@ for cc in ${CC:-cc gcc clang}; do
 
     count "values.c by $cc" "$work/values-$compilers" "$root/tests/data/mac-from-ip.txt"
     count "arguments.c by $cc" "$work/arguments-$compilers"
+    count "configurations.c by $cc" "$work/configurations-$compilers"
     if [ -n "$namespaces" ]; then
         for program in network guests modes; do
             mkdir "$work/state-$program-$compilers"
@@ -198,6 +199,8 @@ if command -v valgrind >/dev/null; then
     count "values.c under valgrind" $grind "$work/values-1" "$root/tests/data/mac-from-ip.txt"
     # shellcheck disable=SC2086
     count "arguments.c under valgrind" $grind "$work/arguments-1"
+    # shellcheck disable=SC2086
+    count "configurations.c under valgrind" $grind "$work/configurations-1"
     if [ -n "$namespaces" ]; then
         for program in network guests modes; do
             mkdir "$work/state-$program-grind"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -124,6 +125,70 @@ def test_a_sentinel_in_this_process(host: Host) -> None:
             call()
     with pytest.raises(ValueError, match="closed"):
         host.sentinel()
+
+
+def test_a_sentinel_stays_while_something_waits(host: Host) -> None:
+    sentinel = host.sentinel()
+    host.run_provisionally(CREATE, within=MINUTE)
+    assert sentinel.leave() is False
+    assert not sentinel.closed and isinstance(sentinel.look(), timedelta)
+    with pytest.raises(BusyError):
+        host.sentinel()
+    host.confirm()
+    assert sentinel.leave() is True
+    assert sentinel.closed and sentinel.leave() is True
+    host.sentinel().close()
+    with pytest.raises(ValueError, match="closed"):
+        sentinel.look()
+
+
+def test_a_block_is_left_when_nothing_waits(host: Host) -> None:
+    before = oracle.host_state()
+    with host.sentinel() as sentinel:
+        host.run_provisionally(CREATE, within=0.25)
+    assert sentinel.closed and oracle.host_state() == before, "it stayed until it had put that back"
+    assert host.confirm() is False
+
+    with pytest.raises(KeyError), host.sentinel() as sentinel:
+        host.run_provisionally(CREATE, within=0.25)
+        raise KeyError
+    assert sentinel.closed and oracle.host_state() == before
+
+    with host.sentinel() as sentinel:
+        host.run_provisionally(CREATE, within=MINUTE)
+        sentinel.close()
+    assert oracle.link("xenbr0") is not None, "whoever closes it does not wait"
+    assert host.confirm() is True
+
+
+def test_others_may_confirm_while_it_stays(host: Host, state: Path) -> None:
+    with ThreadPoolExecutor() as threads, Host(state_dir=state) as other:
+        with host.sentinel():
+            host.run_provisionally(CREATE, within=MINUTE)
+            done = threads.submit(other.confirm)
+        assert done.result() is True
+    assert oracle.link("xenbr0") is not None
+
+
+IMPATIENT = """
+import signal, sys
+from xenvnet import Host, Operation
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+with Host(state_dir=sys.argv[1]) as host:
+    sentinel = host.sentinel()
+    host.run_provisionally(Operation.create_bridge("xenbr0"), within=3600)
+    try:
+        with sentinel:
+            # Again and again: the first may come before it waits.
+            signal.setitimer(signal.ITIMER_REAL, 0.1, 1)
+    except KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print("interrupted", sentinel.closed)
+"""
+
+
+def test_who_waits_can_be_interrupted(host: Host, state: Path) -> None:
+    assert oracle.run(sys.executable, "-c", IMPATIENT, str(state)) == "interrupted False\n"
 
 
 @pytest.mark.parametrize("within", [-1, float("nan"), float("inf"), 1e30, timedelta(seconds=-1)])

@@ -575,5 +575,6 @@ def test_a_users_program(netns: None, tmp_path: Path) -> None:
         assert line in lines
     for line in ("True True None", "xenbr2 network-bridge bridge=xenbr2 netdev=dummy0"):
         assert line in lines
+    assert "vif3.0 from 10.98.98.9/32 by 10.0.3.128 1250000B/s@50000us" in lines
     assert oracle.link("xenbr0") is None and oracle.link("xenbr1") is None
     assert oracle.forwarding() == 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import oracle
 import pytest
@@ -220,3 +223,29 @@ class TestForwards:
         assert "table_missing" in {finding.kind for finding in report.findings}
         assert oracle.run("nft", "-s", "list", "ruleset") == before
         assert guest.snapshot().forwards == (forward,)
+
+
+DARING = """
+import ctypes, os, sys
+from xenvnet import ConflictError, Host
+libc = ctypes.CDLL(None, use_errno=True)
+fuse = os.open("/dev/fuse", os.O_RDWR)
+options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0".encode()
+assert libc.unshare(0x20000) == 0 and libc.mount(b"none", b"/", None, 0x44000, None) == 0
+assert libc.mount(b"store:/root", b"/", b"fuse.sshfs", 0, options) == 0, os.strerror(ctypes.get_errno())
+for dares in (False, True):
+    with Host(state_dir=sys.argv[1], even_with_network_root=dares) as host:
+        try:
+            print(host.start_network("network-bridge bridge=xenbr0"))
+        except ConflictError as error:
+            print(error)
+"""
+
+
+@pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="not let near FUSE")
+def test_the_uplink_of_a_root_on_the_network_is_moved_when_told(site: Host, tmp_path: Path) -> None:
+    # In a process with a file system on / that only the network could have, and that nobody serves.
+    refused, started = oracle.run(sys.executable, "-c", DARING, str(tmp_path / "state")).splitlines()
+    assert refused.endswith("the root file system (fuse.sshfs) is on the network, and may be reached by eth0")
+    assert started == "True"
+    assert leads_out_by("xenbr0", "eth0")()

@@ -15,6 +15,7 @@ from xenvnet import Antispoof, Attachment, Bridge, Brouter, Dom0, Forward, Lock,
 from xenvnet import AdditionalPort, BridgedNetwork, NatNetwork, NoNetwork, RoutedNetwork, ShadowNetwork, Uplink
 from xenvnet import BridgeState, Drops, Finding, Guard, InvalidArgumentError, Link, NetworkRecord, ParseError, Plan
 from xenvnet import ConflictError, PortState, Report, Snapshot, UnsupportedError, Untracked, VifId
+from xenvnet import GuestFile, MacCheck, OvsBridge, Rate, VifDefaults, VifScript, VifSpec, VlanSpec, XendConfig
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -28,6 +29,9 @@ REPORT = Report.from_json(
     '{"finding":"dom0_differs","interface":"xenbr0","asked":"services(dns)","missing":2,"surplus":0}],'
     f'"repair":{PLAN.to_json()}}}'
 )
+GUEST = GuestFile.parse("name = 'w\"eb'\nvif = [ 'bridge=xenbr0', 'bridge=it\\'s' ]")
+XEND = XendConfig.parse("(network-script 'network-bridge netdev=eth1')(vif-script vif-bridge)(vif-antispoof yes)")
+CHECK = MacCheck.of({"a": f"vif = ['mac={MAC}', 'mac={MAC}']", "b": "import os"})
 
 VALUES: list[Any] = [
     MacAddr(MAC),
@@ -49,6 +53,7 @@ VALUES: list[Any] = [
     Attachment("vif1.0", bridge="xenbr0", lock=Lock.UNLOCKED),
     Attachment("vif1.0", bridge="xenbr0", lock=LOCK, untracked=True),
     Attachment.routed("vif1.0", lock=LOCK),
+    Attachment.routed("vif1.0", lock=LOCK, gateway_device="eth0"),
     Attachment.routed("vif1.0", lock=LOCK, gateways=["10.0.0.1", "fe80::1"], dom0="services(dns)", name="web", mtu=1400),
     Attachment.routed("vif1.0", lock=Lock.DISABLED, routes=["10.0.0.2", "2001:db8::/64"], dom0=Dom0.CLOSED),
     Dom0.OPEN,
@@ -94,6 +99,26 @@ VALUES: list[Any] = [
     NetworkRecord(BROUTER, {"net.ipv4.ip_forward": 1}),
     NetworkRecord(BridgedNetwork("eth0"), {}),
     Link(4, "vif1.0", MacAddr(MAC), 1500, True, 7777, "", "xenbr0", False, None, PortState(False, False, True)),
+    GUEST,
+    *GUEST.vifs,
+    XEND,
+    XEND.network_script,
+    XEND.vif_script,
+    Rate(62500, usecs=50000),
+    VlanSpec.parse("10p/20/30-32u"),
+    VlanSpec.parse("7"),
+    OvsBridge.parse("ovs0.20:30"),
+    VifScript.parse("vif-bridge"),
+    VifScript.parse("vif-route netdev=eth1"),
+    VifDefaults(),
+    VifDefaults(script="vif-nat dhcp=no", bridge="xenbr1", gateway_device="eth0"),
+    VifSpec.parse(""),
+    VifSpec.parse(f"mac={MAC},ip=10.98.98.2 2001:db8::/64,type=ioemu,vifname=web,rate=1MB/s@20ms,untrusted"),
+    VifSpec.parse("bridge=ovs0.20:30,vlan=7/8u,colo_checkpoint_port=9000"),
+    VifSpec.from_xm("type=netfront,policy=a,label=b")[0],
+    CHECK,
+    *CHECK.macs,
+    *CHECK.findings,
     Link(4, "vif1.0", None, 1500, True, 7777, "", "xenbr0", False, None, PortState(False, False, True), shut=True),
 ]
 

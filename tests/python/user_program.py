@@ -15,25 +15,49 @@ from xenvnet import (
     Brouter,
     Dom0,
     Forward,
+    GuestFile,
     Host,
+    Line,
     Lock,
     MacAddr,
+    MacCheck,
     Masquerade,
     Network,
     Operation,
     Plan,
     Report,
     Uplink,
+    VifDefaults,
     VifId,
+    VifScript,
+    VifSpec,
+    XendConfig,
     XenvnetError,
+    nat_gateway,
 )
 
 GUESTS = {VifId(1, devid=0): "10.98.98.2", VifId(2, devid=0): "10.98.98.3"}
 ROUTED = VifId(3, devid=0)
+XEND = "(network-script 'network-bridge netdev=eth0')(vif-script vif-bridge)"
+FILES = {"web.cfg": "name = 'web'\nvif = [ 'mac=00:16:3e:00:00:01,ip=10.98.98.9,rate=10Mb/s' ]"}
 
 
 def lock_of(ip: str) -> Antispoof:
     return Antispoof(MacAddr.from_ip(ip), ips=[ip, ipaddress.ip_network("2001:db8:8::/64")], dhcp_client=False)
+
+
+def asked_for(vif: VifId) -> Attachment:
+    """What a guest's file and xend's ask for."""
+    script: Optional[Line] = XendConfig.parse(XEND).vif_script
+    defaults = VifDefaults(script=VifScript.parse(script) if script else None, bridge="xenbr0")
+    for finding in MacCheck.of(FILES).findings:
+        print(finding, *(place.line for place in finding.places))
+    spec, warnings = VifSpec.from_xl(GuestFile.parse(FILES["web.cfg"]).vifs[0], lenient=True)
+    for warning in warnings:
+        print(warning.offset, warning.advice)
+    rate = spec.rate
+    print(vif, "from", *spec.ips, "by", nat_gateway(vif.nat_address.ip), rate.to_xl() if rate else "at any rate")
+    return spec.attachment(vif, defaults=defaults)
 
 
 def main(state_dir: str) -> int:
@@ -85,6 +109,8 @@ def main(state_dir: str) -> int:
 
         for vif in (*GUESTS, ROUTED):
             host.detach_vif(vif)
+        host.attach_vif(asked_for(ROUTED))
+        host.detach_vif(ROUTED)
         host.unforward_port("tcp:8080")
         host.stop_network(inner)
         host.unmasquerade_subnet(Masquerade("10.99.0.0/24", uplink="eth0"))

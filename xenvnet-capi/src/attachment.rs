@@ -134,6 +134,25 @@ pub unsafe extern "C" fn xenvnet_attachment_add_gateway(
     })
 }
 
+/// With the addresses of dom0's on this interface as the guest's gateways, where none are named; else
+/// they are those of the uplink of the routed network that runs. Fails with
+/// XENVNET_ERROR_INVALID_ARGUMENT for a bridged one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_attachment_set_gateway_device(
+    attachment: *mut xenvnet_attachment,
+    device: *const c_char,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    call(error, || {
+        let attachment = &mut borrow!(mut attachment).attachment;
+        let Port::Routed { gateway_device, .. } = &mut attachment.to else {
+            return Err(needs_routing(attachment, "give a gateway to", "the gateway is an address of its bridge"));
+        };
+        *gateway_device = Some(parse!(device));
+        Ok(())
+    })
+}
+
 /// With one more address ("10.98.98.2") or prefix ("10.98.99.0/28") routed to it; with the first of
 /// them, those of its lock no longer are by themselves. Fails with XENVNET_ERROR_INVALID_ARGUMENT
 /// for a bridged one.

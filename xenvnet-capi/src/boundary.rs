@@ -8,9 +8,10 @@
 
 use crate::error::xenvnet_error;
 use std::any::Any;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
+use xenvnet_core::ErrorKind;
 
 /// The result of a body; the caller of C sees its code.
 pub(crate) type Result<T> = std::result::Result<T, xenvnet_error>;
@@ -91,6 +92,16 @@ pub(crate) fn bytes<'a>(pointer: *const c_char, argument: &str) -> Result<&'a [u
 /// A C string, as text.
 pub(crate) fn text<'a>(pointer: *const c_char, argument: &str) -> Result<&'a str> {
     std::str::from_utf8(bytes(pointer, argument)?).map_err(|error| xenvnet_error::utf8(argument, error.valid_up_to()))
+}
+
+/// Which of the flags that a function knows are set; another one is refused, so that a program finds
+/// out that the library is older than its header.
+pub(crate) fn known<const N: usize>(flags: c_uint, all: [c_uint; N]) -> Result<[bool; N]> {
+    let unknown = flags & !all.iter().fold(0, |known, flag| known | flag);
+    match unknown {
+        0 => Ok(all.map(|flag| flags & flag != 0)),
+        _ => Err(xenvnet_error::of(ErrorKind::Unsupported, format!("this version knows no flag {unknown:#x}"))),
+    }
 }
 
 /// A place of the caller's for one value.
@@ -204,6 +215,15 @@ mod tests {
         let error = texts(pointers.as_ptr(), 2, "names").unwrap_err();
         assert_eq!((error.code(), error.offset()), (XENVNET_ERROR_UTF8, Some(3)));
         assert_eq!(error.to_string(), "the argument names[1] is not UTF-8 at byte 3");
+    }
+
+    #[test]
+    fn flags_that_nobody_knows_are_refused() {
+        assert_eq!(known(0, [1, 4]).unwrap(), [false, false]);
+        assert_eq!(known(4, [1, 4]).unwrap(), [false, true]);
+        let error = known(13, [1, 4]).unwrap_err();
+        assert_eq!(error.code(), XENVNET_ERROR_UNSUPPORTED);
+        assert_eq!(error.to_string(), "this version knows no flag 0x8");
     }
 
     #[test]

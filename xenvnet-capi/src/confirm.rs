@@ -6,7 +6,7 @@ use crate::host::xenvnet;
 use crate::plan::xenvnet_plan;
 use crate::verbs::verb;
 use std::ffi::{c_char, c_int};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use xenvnet_core::{ErrorKind, Host, Operation, Sentinel, Unconfirmed};
 
@@ -39,11 +39,18 @@ pub unsafe extern "C" fn xenvnet_confirm(
     verb(host, changed, error, |host| Ok(host.confirm()?))
 }
 
-/// On the watch over provisional changes of a host, until it is freed: puts those back that nobody
-/// confirmed in time, or whose maker died in the middle. It belongs into a process of its own.
+/// On the watch over provisional changes of a host, until it leaves or is freed: puts those back that
+/// nobody confirmed in time, or whose maker died in the middle. It belongs into a process of its own.
 /// Threads: any number may use it at once, and their calls wait for each other.
 pub struct xenvnet_sentinel {
-    sentinel: Sentinel<Arc<Host>>,
+    /// `None` once it left.
+    watch: Mutex<Option<Sentinel<Arc<Host>>>>,
+}
+
+impl xenvnet_sentinel {
+    fn watch(&self) -> MutexGuard<'_, Option<Sentinel<Arc<Host>>>> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 const _: () = {
@@ -70,7 +77,8 @@ pub unsafe extern "C" fn xenvnet_sentinel_new(
 ) -> c_int {
     call(error, || {
         let place = out!(sentinel);
-        place.give(xenvnet_sentinel { sentinel: Sentinel::of(Arc::clone(&borrow!(host).host))? });
+        let watch = Sentinel::of(Arc::clone(&borrow!(host).host))?;
+        place.give(xenvnet_sentinel { watch: Mutex::new(Some(watch)) });
         Ok(())
     })
 }
@@ -79,7 +87,8 @@ pub unsafe extern "C" fn xenvnet_sentinel_new(
 /// XENVNET_UNCONFIRMED_x; with XENVNET_UNCONFIRMED_WAITING, `milliseconds_left` is how long that may
 /// last; with XENVNET_UNCONFIRMED_PUT_BACK, `put_back` is the plan that was carried out. Else these
 /// two are 0 and NULL; each may be NULL where nobody asks. Fails with XENVNET_ERROR_UNDO when not
-/// everything could be put back; it is tried again at the next look.
+/// everything could be put back; it is tried again at the next look. Fails with
+/// XENVNET_ERROR_INVALID_ARGUMENT once it left.
 ///
 /// `put_back`: owned, xenvnet_plan_free().
 #[unsafe(no_mangle)]
@@ -92,7 +101,12 @@ pub unsafe extern "C" fn xenvnet_sentinel_look(
 ) -> c_int {
     call(error, || {
         let place = out!(seen);
-        let (number, left, plan) = match borrow!(sentinel).sentinel.look()? {
+        let watch = borrow!(sentinel).watch();
+        let on_watch = watch.as_ref().ok_or_else(|| {
+            let message = "cannot look for provisional changes: this sentinel left";
+            xenvnet_error::of(ErrorKind::InvalidArgument, message).with_advice("make another: xenvnet_sentinel_new()")
+        })?;
+        let (number, left, plan) = match on_watch.look()? {
             Unconfirmed::Nothing => (XENVNET_UNCONFIRMED_NOTHING, Duration::ZERO, None),
             Unconfirmed::Waiting(left) => (XENVNET_UNCONFIRMED_WAITING, left, None),
             Unconfirmed::PutBack(plan) => (XENVNET_UNCONFIRMED_PUT_BACK, Duration::ZERO, Some(plan)),
@@ -113,7 +127,33 @@ pub unsafe extern "C" fn xenvnet_sentinel_look(
     })
 }
 
-/// Goes off the watch: what was not confirmed by then waits for the next sentinel. NULL is allowed.
+/// Goes off the watch, unless something waits to be confirmed by then: `left` says whether it did. It
+/// looks under the lock by which changes begin, so that none begins in between because it seemed to
+/// be watched. A sentinel that left is off the watch, and is yet to be freed; when the call fails, it
+/// left as well. This is how one ends:
+///
+///     while (!(rc = xenvnet_sentinel_look(sentinel, &seen, NULL, NULL, &error)) &&
+///            !(rc = xenvnet_sentinel_leave(sentinel, &left, &error)) && !left)
+///         sleep(1);
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_sentinel_leave(
+    sentinel: *const xenvnet_sentinel,
+    left: *mut bool,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    call(error, || {
+        let place = out!(left);
+        let mut watch = borrow!(sentinel).watch();
+        if let Some(on_watch) = watch.take() {
+            *watch = on_watch.leave()?;
+        }
+        place.set(watch.is_none());
+        Ok(())
+    })
+}
+
+/// Goes off the watch at once: what was not confirmed by then waits for the next sentinel. See
+/// xenvnet_sentinel_leave(). NULL is allowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_sentinel_free(sentinel: *mut xenvnet_sentinel) {
     free(sentinel);

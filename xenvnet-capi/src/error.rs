@@ -8,8 +8,8 @@ use std::ffi::{CString, c_char, c_int};
 use std::{fmt, ptr};
 use xenvnet_core::{Error, ErrorKind};
 
-/// Why a call failed: a code for programs, a sentence for people. Threads: never changes, so any
-/// number may read it at once.
+/// Why a call failed: a code for programs, a sentence for people. Threads: only xenvnet_line_locate()
+/// changes it; but for that, any number may read it at once.
 #[derive(Debug)]
 pub struct xenvnet_error {
     code: c_int,
@@ -17,11 +17,18 @@ pub struct xenvnet_error {
     advice: Option<CString>,
     errno: Option<i32>,
     offset: Option<usize>,
+    /// What it was made of, where the core made that.
+    origin: Option<Error>,
 }
+
+const _: () = {
+    const fn any_number_of_threads<T: Send + Sync>() {}
+    any_number_of_threads::<xenvnet_error>();
+};
 
 impl xenvnet_error {
     fn new(code: c_int, message: impl Into<String>) -> xenvnet_error {
-        xenvnet_error { code, message: c_string(message), advice: None, errno: None, offset: None }
+        xenvnet_error { code, message: c_string(message), advice: None, errno: None, offset: None, origin: None }
     }
 
     /// An error of a kind of the core's that only this interface can make.
@@ -56,6 +63,13 @@ impl xenvnet_error {
         self
     }
 
+    /// Tells it otherwise. What is wrong on the border itself stays as it is.
+    pub(crate) fn change(&mut self, told: impl FnOnce(Error) -> Error) {
+        if let Some(origin) = self.origin.take() {
+            *self = told(origin).into();
+        }
+    }
+
     pub(crate) fn code(&self) -> c_int {
         self.code
     }
@@ -80,6 +94,7 @@ impl From<Error> for xenvnet_error {
             advice: error.advice().map(c_string),
             errno: error.errno(),
             offset: error.offset(),
+            origin: Some(error),
         }
     }
 }

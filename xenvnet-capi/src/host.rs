@@ -1,11 +1,11 @@
 //! The host: the handle that every change goes through.
 
-use crate::boundary::{Result, bytes, call, free};
+use crate::boundary::{Result, bytes, call, free, known};
 use crate::error::xenvnet_error;
 use crate::plan::xenvnet_plan;
 use crate::report::xenvnet_report;
 use crate::verbs::verb;
-use std::ffi::{OsStr, c_char, c_int};
+use std::ffi::{OsStr, c_char, c_int, c_uint};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -55,9 +55,42 @@ pub unsafe extern "C" fn xenvnet_new_in(
     host: *mut *mut xenvnet,
     error: *mut *mut xenvnet_error,
 ) -> c_int {
+    open(netns, state_dir, 0, host, error)
+}
+
+/// For xenvnet_new_with(): an uplink is taken over also where the root file system is on the network
+/// and may be reached by it. Nothing is lost as a rule, but where something goes wrong, nobody can run
+/// what would mend it; see xenvnet_run_json_provisionally().
+pub const XENVNET_EVEN_WITH_NETWORK_ROOT: c_uint = 1;
+
+/// Opens this host as xenvnet_new_in() does, and dares what these flags say: 0, or
+/// XENVNET_EVEN_WITH_NETWORK_ROOT. Fails with XENVNET_ERROR_UNSUPPORTED for a flag that this version
+/// does not know.
+///
+/// `netns`: borrowed until the call returns.
+/// `host`: owned, xenvnet_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_new_with(
+    netns: c_int,
+    state_dir: *const c_char,
+    flags: c_uint,
+    host: *mut *mut xenvnet,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    open(netns, state_dir, flags, host, error)
+}
+
+fn open(
+    netns: c_int,
+    state_dir: *const c_char,
+    flags: c_uint,
+    host: *mut *mut xenvnet,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
     call(error, || {
         let place = out!(host);
-        let mut options = Host::options();
+        let [dares] = known(flags, [XENVNET_EVEN_WITH_NETWORK_ROOT])?;
+        let mut options = Host::options().even_with_network_root(dares);
         if netns != -1 {
             options = options.netns(duplicate(netns)?);
         }

@@ -38,10 +38,30 @@ pub mod report;
 
 pub mod finding;
 
+pub mod line;
+
+pub mod guest_file;
+
+pub mod xend_config;
+
+pub mod vif_spec;
+
+pub mod vif_defaults;
+
+pub mod words;
+
+pub mod rate;
+
+pub mod vif;
+
 pub mod mac;
+
+pub mod mac_check;
 
 #[cfg(debug_assertions)]
 pub mod testing;
 
 #[cfg(test)]
 mod header;
+#[cfg(test)]
+mod items;

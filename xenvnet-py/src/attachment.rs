@@ -39,18 +39,21 @@ impl Attachment {
 
     /// A vif that dom0 routes to, on no bridge: held where its frames come in.
     ///
-    /// gateways are dom0's addresses on it; routes is what is routed to it, the addresses of its lock
-    /// unless given; dom0 is what it reaches on dom0 itself, a Dom0 or its text.
+    /// gateways are dom0's addresses on it; without any, those that dom0 has on gateway_device, or on the
+    /// uplink of the routed network that runs; routes is what is routed to it, the addresses of its lock unless
+    /// given; dom0 is what it reaches on dom0 itself, a Dom0 or its text.
     #[classmethod]
-    #[pyo3(signature = (vif, *, lock, gateways = OneOrMany::default(), routes = OneOrMany::default(),
-                        dom0 = Dom0Arg::default(), name = None, mtu = None),
-           text_signature = "($cls, vif, *, lock, gateways=(), routes=(), dom0='open', name=None, mtu=None)")]
+    #[pyo3(signature = (vif, *, lock, gateways = OneOrMany::default(), gateway_device = None,
+                        routes = OneOrMany::default(), dom0 = Dom0Arg::default(), name = None, mtu = None),
+           text_signature = "($cls, vif, *, lock, gateways=(), gateway_device=None, routes=(), dom0='open', \
+                             name=None, mtu=None)")]
     #[allow(clippy::too_many_arguments, reason = "they are keywords to those who call it")]
     fn routed(
         _class: &Bound<'_, PyType>,
         vif: Name,
         lock: LockArg,
         gateways: OneOrMany<Ip>,
+        gateway_device: Option<Name>,
         routes: OneOrMany<Net>,
         dom0: Dom0Arg,
         name: Option<Name>,
@@ -58,6 +61,7 @@ impl Attachment {
     ) -> PyResult<Attachment> {
         let mut attachment = xenvnet_core::Attachment::routed(vif.0, lock.0).dom0(dom0.0);
         attachment = gateways.0.into_iter().fold(attachment, |attachment, ip| attachment.gateway(ip.0));
+        attachment = gateway_device.into_iter().fold(attachment, |attachment, name| attachment.gateway_device(name.0));
         attachment = routes.0.into_iter().fold(attachment, |attachment, net| attachment.route(net.0));
         Attachment::checked(attachment, name, mtu)
     }
@@ -122,6 +126,15 @@ impl Attachment {
         }
     }
 
+    /// The interface whose addresses are the gateways of a routed one, where none are named.
+    #[getter]
+    fn gateway_device(&self) -> Option<String> {
+        match &self.0.to {
+            Port::Routed { gateway_device, .. } => gateway_device.map(|name| name.to_string()),
+            _ => None,
+        }
+    }
+
     /// What is routed to a routed one, as ipaddress networks; empty for the addresses of its lock.
     #[getter]
     fn routes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
@@ -171,6 +184,7 @@ impl Attachment {
                 Call::new(py, "Attachment.routed", self.vif())?
                     .with("lock", self.lock(py)?, false)?
                     .with("gateways", gateways, no_gateways)?
+                    .with("gateway_device", self.gateway_device(), self.gateway_device().is_none())?
                     .with("routes", routes, no_routes)?
                     .with("dom0", dom0.to_string(), *dom0 == xenvnet_core::Dom0::Open)?
             }

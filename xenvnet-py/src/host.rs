@@ -49,10 +49,19 @@ impl Host {
     ///
     /// state_dir keeps locks and the undo journal; without it they are in /run/xenvnet for root,
     /// and nowhere for others.
+    ///
+    /// even_with_network_root takes over an uplink also where the root file system is on the network
+    /// and may be reached by it: nothing is lost as a rule, but where something goes wrong, nobody can
+    /// run what would mend it.
     #[new]
-    #[pyo3(signature = (*, netns = None, state_dir = None))]
-    fn new(py: Python<'_>, netns: Option<Netns>, state_dir: Option<PathBuf>) -> PyResult<Host> {
-        let mut options = xenvnet_core::Host::options();
+    #[pyo3(signature = (*, netns = None, state_dir = None, even_with_network_root = false))]
+    fn new(
+        py: Python<'_>,
+        netns: Option<Netns>,
+        state_dir: Option<PathBuf>,
+        even_with_network_root: bool,
+    ) -> PyResult<Host> {
+        let mut options = xenvnet_core::Host::options().even_with_network_root(even_with_network_root);
         if let Some(netns) = netns {
             options = options.netns(netns.0);
         }
@@ -239,8 +248,8 @@ impl Host {
         self.call(py, |host| host.confirm()).map(xenvnet_core::Outcome::is_changed)
     }
 
-    /// Goes on the watch over provisional changes of this host, until it is closed. One at a time: a
-    /// BusyError where another one is. It belongs into a process of its own.
+    /// Goes on the watch over provisional changes of this host, until it leaves or is closed. One at a
+    /// time: a BusyError where another one is. It belongs into a process of its own.
     fn sentinel(&self, py: Python<'_>) -> PyResult<Sentinel> {
         let host = self.host()?;
         detached(py, || Sentinel::of(host))

@@ -12,19 +12,27 @@ mod convert;
 mod dom0;
 mod error;
 mod forward;
+mod guest_file;
 mod host;
 mod json;
+mod line;
 mod logger;
 mod mac;
+mod mac_check;
 mod masquerade;
 mod network;
 mod operation;
 mod plan;
+mod rate;
 mod report;
 mod sentinel;
 mod snapshot;
 mod value;
 mod vif;
+mod vif_script;
+mod vif_spec;
+mod vlan;
+mod xend_config;
 
 /// The native module of the package xenvnet; import that one.
 #[pyo3::pymodule(gil_used = false)]
@@ -40,9 +48,15 @@ mod _xenvnet {
     #[pymodule_export]
     use crate::forward::Forward;
     #[pymodule_export]
+    use crate::guest_file::GuestFile;
+    #[pymodule_export]
     use crate::host::Host;
     #[pymodule_export]
+    use crate::line::Line;
+    #[pymodule_export]
     use crate::mac::MacAddr;
+    #[pymodule_export]
+    use crate::mac_check::check_macs;
     #[pymodule_export]
     use crate::masquerade::Masquerade;
     #[pymodule_export]
@@ -54,13 +68,23 @@ mod _xenvnet {
     #[pymodule_export]
     use crate::plan::Plan;
     #[pymodule_export]
+    use crate::rate::Rate;
+    #[pymodule_export]
     use crate::report::Report;
     #[pymodule_export]
     use crate::sentinel::Sentinel;
     #[pymodule_export]
     use crate::snapshot::Snapshot;
     #[pymodule_export]
-    use crate::vif::VifId;
+    use crate::vif::{VifId, nat_gateway};
+    #[pymodule_export]
+    use crate::vif_script::{VifDefaults, VifScript};
+    #[pymodule_export]
+    use crate::vif_spec::VifSpec;
+    #[pymodule_export]
+    use crate::vlan::{OvsBridge, VlanSpec};
+    #[pymodule_export]
+    use crate::xend_config::XendConfig;
 
     use pyo3::prelude::*;
 
@@ -69,6 +93,7 @@ mod _xenvnet {
         use xenvnet_core::{DropReason, ErrorKind, Operation, Table};
         crate::logger::install(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("VIF_GROUP", xenvnet_core::VIF_GROUP)?;
         // The lists of core, for the tests that nothing of them is missing in Python.
         module.add("VERBS", Operation::VERBS.to_vec())?;
         let kinds = ErrorKind::ALL.iter().map(|kind| (kind.name(), kind.python_class()));

@@ -3,10 +3,20 @@
 
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 /// What `__reduce__` gives to pickle and copy: a call, and its arguments.
 pub(crate) type Reduced<'py, Args> = (Bound<'py, PyAny>, Args);
+
+/// The text that makes a value again, read by `parse`, as a program writes that.
+pub(crate) fn parsed_repr(py: Python<'_>, class: &str, text: &str) -> PyResult<String> {
+    Ok(format!("{class}.parse({})", PyString::new(py, text).repr()?))
+}
+
+/// The same for pickle and copy.
+pub(crate) fn parsed<'py>(object: &Bound<'py, PyAny>, text: impl ToString) -> PyResult<Reduced<'py, (String,)>> {
+    Ok((object.get_type().getattr("parse")?, (text.to_string(),)))
+}
 
 /// The arguments that make a value again. What has its default is left out.
 pub(crate) struct Call<'py> {

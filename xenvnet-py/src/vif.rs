@@ -1,9 +1,11 @@
 //! `VifId`.
 
-use crate::error::raise;
+use crate::convert::{Ip, interface};
+use crate::error::{raise, unmeant};
 use crate::value::Call;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A guest's interface by the numbers that Xen gives it.
 #[pyclass(frozen, eq, ord, hash, str = "{0}", module = "xenvnet")]
@@ -42,6 +44,20 @@ impl VifId {
         self.0.devid()
     }
 
+    /// The largest domain id of a guest.
+    #[classattr]
+    const MAX_DOMID: u16 = xenvnet_core::VifId::MAX_DOMID;
+
+    /// The largest device id whose emulated name still fits an interface name.
+    #[classattr]
+    const MAX_DEVID: u16 = xenvnet_core::VifId::MAX_DEVID;
+
+    /// The address that vif-nat makes from the two numbers, as an ipaddress interface.
+    #[getter]
+    fn nat_address<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        interface(py, &self.0.nat_address().into())
+    }
+
     /// The name that netback gives it: vif5.0.
     #[getter]
     fn ifname(&self) -> String {
@@ -66,5 +82,20 @@ impl VifId {
 impl VifId {
     fn call<'py>(&self, py: Python<'py>) -> PyResult<Call<'py>> {
         Call::new(py, "VifId", self.domid())?.with("devid", self.devid(), false)
+    }
+}
+
+/// Dom0's address towards the guest of this IPv4 address, as vif-nat has it: the last octet and 127, or
+/// less 127 from 128 on. Never the guest's own.
+///
+/// >>> from xenvnet import nat_gateway
+/// >>> nat_gateway("10.0.0.1"), nat_gateway("10.0.0.200")
+/// (IPv4Address('10.0.0.128'), IPv4Address('10.0.0.73'))
+#[pyfunction]
+#[pyo3(signature = (guest, /))]
+pub(crate) fn nat_gateway(guest: Ip) -> PyResult<Ipv4Addr> {
+    match guest.0 {
+        IpAddr::V4(guest) => Ok(xenvnet_core::nat_gateway(guest)),
+        IpAddr::V6(guest) => Err(unmeant(format!("{guest} is no IPv4 address; vif-nat has no others"))),
     }
 }

@@ -16,6 +16,10 @@ a ``Sentinel`` in another process puts back unless ``confirm`` is called in time
 a wrong type (``TypeError``), a closed ``Host`` or ``Sentinel`` (``ValueError``), and a namespace whose file cannot
 be opened (``OSError``).
 
+What configurations of guests and of xend say is read by ``GuestFile``, ``VifSpec``, ``XendConfig`` and the values
+in them, and never run. An error there has the byte as its ``offset``, of the whole file where a ``Line`` of it was
+read, and says what may have been meant.
+
 The logger ``xenvnet`` has each step of a change at level DEBUG, and what an administrator should
 know of at WARNING.
 """
@@ -37,8 +41,23 @@ from ._errors import (
     UnsupportedError,
     XenvnetError,
 )
-from ._records import BridgeState, Drops, Finding, Guard, Link, Lock, NetworkRecord, PortState, Untracked, Uplink
+from ._records import (
+    BridgeState,
+    Drops,
+    Finding,
+    Guard,
+    Link,
+    Lock,
+    MacCheck,
+    MacFinding,
+    MacPlace,
+    NetworkRecord,
+    PortState,
+    Untracked,
+    Uplink,
+)
 from ._xenvnet import (
+    VIF_GROUP,
     AdditionalPort,
     Antispoof,
     Attachment,
@@ -47,21 +66,31 @@ from ._xenvnet import (
     Brouter,
     Dom0,
     Forward,
+    GuestFile,
     Host,
+    Line,
     MacAddr,
     Masquerade,
     NatNetwork,
     Network,
     NoNetwork,
     Operation,
+    OvsBridge,
     Plan,
+    Rate,
     Report,
     RoutedNetwork,
     Sentinel,
     ShadowNetwork,
     Snapshot,
+    VifDefaults,
     VifId,
+    VifScript,
+    VifSpec,
+    VlanSpec,
+    XendConfig,
     __version__,
+    nat_gateway,
 )
 
 # Without a handler of the program's, nothing is printed.
@@ -83,13 +112,18 @@ __all__ = [
     "Finding",
     "Forward",
     "Guard",
+    "GuestFile",
     "Host",
     "InternalError",
     "InvalidArgumentError",
     "KernelError",
+    "Line",
     "Link",
     "Lock",
     "MacAddr",
+    "MacCheck",
+    "MacFinding",
+    "MacPlace",
     "Masquerade",
     "NatNetwork",
     "Network",
@@ -97,10 +131,12 @@ __all__ = [
     "NoNetwork",
     "NotFoundError",
     "Operation",
+    "OvsBridge",
     "ParseError",
     "PermissionDeniedError",
     "Plan",
     "PortState",
+    "Rate",
     "Report",
     "RoutedNetwork",
     "Sentinel",
@@ -111,7 +147,14 @@ __all__ = [
     "UnsupportedError",
     "Untracked",
     "Uplink",
+    "VIF_GROUP",
+    "VifDefaults",
     "VifId",
+    "VifScript",
+    "VifSpec",
+    "VlanSpec",
+    "XendConfig",
     "XenvnetError",
     "__version__",
+    "nat_gateway",
 ]

@@ -1,12 +1,14 @@
-"""What a snapshot and a report are made of: facts that are read, never given."""
+"""What a snapshot, a report and a check are made of: facts that are read, never given."""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Literal, Optional, Union
+from typing import Any, Literal, Optional, Union
 
-from ._xenvnet import Antispoof, Dom0, Forward, MacAddr, Masquerade, Network
+from ._errors import XenvnetError
+from ._xenvnet import Antispoof, Dom0, Forward, Line, MacAddr, Masquerade, Network, check_macs
 
 
 class Lock(enum.Enum):
@@ -195,3 +197,68 @@ class Finding:
         values = [(each.name, getattr(self, each.name), each.default) for each in fields(self)]
         told = [f"{name}={value!r}" for name, value, default in values if default is MISSING or value != default]
         return f"Finding({', '.join(told)})"
+
+
+@dataclass(frozen=True)
+class MacPlace:
+    """Where a guest's configuration gives a vif its MAC address. ``str()`` says it in words."""
+
+    mac: MacAddr
+    source: str
+    """The file, as it was called."""
+    vif: int
+    """The vif's place in the file's list."""
+    offset: int
+    """The byte of the file, counted from 0."""
+    line: int
+    """The line of the file, counted from 1."""
+
+    def __str__(self) -> str:
+        return f"{self.source}, byte {self.offset}, line {self.line}"
+
+
+@dataclass(frozen=True)
+class MacFinding:
+    """What is wrong with the MAC addresses of guests: a fault, which has a source and an error, or an
+    address that more than one vif has, which has places. ``str()`` gives its sentence."""
+
+    sentence: str
+    source: Optional[str] = None
+    """The file that cannot be read, or has an address that cannot be, as it was called."""
+    error: Optional[XenvnetError] = field(default=None, compare=False, repr=False)
+    """What is wrong there, with the byte of the file as its offset."""
+    places: tuple[MacPlace, ...] = ()
+    """The vifs that have the same address, two at least, in the order of the files."""
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True)
+class MacCheck:
+    """The MAC addresses in guests' configuration files, and what is wrong with them.
+
+    >>> from xenvnet import MacCheck
+    >>> vif = "vif = [ 'mac=00:16:3e:00:00:01' ]"
+    >>> print(*MacCheck.of({"web.cfg": vif, "db.cfg": vif}).findings)
+    00:16:3e:00:00:01 is given to 2 vifs of more than one guest: web.cfg, byte 13, line 1; db.cfg, byte 13, line 1
+    """
+
+    macs: tuple[MacPlace, ...]
+    """Every address that can be read, in the order of the files."""
+    findings: tuple[MacFinding, ...]
+    """Faults in the order of the files, then addresses that are given twice. Empty where all is well."""
+
+    @classmethod
+    def of(cls, files: Union[Mapping[str, str], Iterable[tuple[str, str]]]) -> MacCheck:
+        """Reads the texts of these files, each with what it is to be called. What else is wrong in a vif's
+        string is no matter here; a vif without an address is given one by its toolstack."""
+        return check_macs(list(files.items() if isinstance(files, Mapping) else files))
+
+
+def line_of(file: Any, place: tuple[str, Optional[int]]) -> Line:
+    """The line at this place of a file, for pickle and copy."""
+    attribute, index = place
+    found: Any = getattr(file, attribute)
+    line: Line = found if index is None else found[index]
+    return line

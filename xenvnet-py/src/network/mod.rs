@@ -13,8 +13,10 @@ pub(crate) use routed::{NatNetwork, RoutedNetwork};
 
 use crate::convert::wrong_type;
 use crate::error::{raise, unmeant};
+use crate::line::Text;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple, PyType};
+use pyo3::types::{PyTuple, PyType};
 use xenvnet_core::Network as Core;
 
 /// A network that a host runs for its guests; Network.parse gives one of its kinds.
@@ -29,8 +31,8 @@ impl Network {
     /// Reads a network-script line: "network-virtual bridgeip=10.98.98.1/24 brnet=10.98.98.0/24".
     #[classmethod]
     #[pyo3(signature = (line, /))]
-    fn parse<'py>(class: &Bound<'py, PyType>, line: &str) -> PyResult<Bound<'py, PyAny>> {
-        object(class.py(), line.parse().map_err(raise)?)
+    fn parse<'py>(class: &Bound<'py, PyType>, line: Text) -> PyResult<Bound<'py, PyAny>> {
+        object(class.py(), line.read(str::parse)?)
     }
 
     /// The bridge that its guests are on; None where they are on none, and where the line leaves its
@@ -45,6 +47,12 @@ impl Network {
     #[getter]
     fn id(&self) -> Option<String> {
         self.0.id().map(|id| id.to_string())
+    }
+
+    /// The interfaces that lead outside, by the names that they have as ports of its bridge.
+    #[getter]
+    fn cards<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.0.cards().iter().map(|name| name.as_str()))
     }
 
     /// Whether a vif without a lock is refused on this network.
@@ -129,8 +137,12 @@ impl<'a, 'py> FromPyObject<'a, 'py> for NetworkArg {
         if let Ok(network) = object.cast::<Network>() {
             return Ok(NetworkArg(network.get().0.clone()));
         }
-        let line =
-            object.cast::<PyString>().map_err(|_| wrong_type("a network (Network, or its line as str)", &object))?;
-        line.to_cow()?.parse().map(NetworkArg).map_err(raise)
+        match object.extract::<Text>() {
+            Ok(line) => line.read(str::parse).map(NetworkArg),
+            Err(error) if error.is_instance_of::<PyTypeError>(object.py()) => {
+                Err(wrong_type("a network (Network, or its line as str)", &object))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
