@@ -1,8 +1,9 @@
 //! Whatever is on an uplink is on the bridge afterwards, exactly, and comes back exactly.
 
 use crate::beside_others;
+use std::collections::BTreeSet;
 use xenvnet_core::{ErrorKind, Network, Operation, Outcome};
-use xenvnet_tests::{Dump, Holdings, OldKernel, Site, answers, ip};
+use xenvnet_tests::{Dump, Holdings, OldKernel, Site, answers, ip, ip_json, sysctl, sysctl_set};
 
 /// Starts and stops a network whose bridge has this name, the card then this one.
 #[track_caller]
@@ -56,6 +57,31 @@ fn a_bridge_on_one_of_two_uplinks_leaves_the_other_alone() {
 #[test]
 fn a_bridge_of_the_name_of_one_of_two_uplinks_leaves_the_other_alone() {
     moves_all(Site::two, "bridge-shadow eth0", "eth0", "seth0");
+}
+
+/// A secret of its own, as systemd-networkd gives it: no other interface may have addresses made with it.
+#[test]
+fn an_uplink_with_a_secret_for_its_addresses_is_taken_over_too() {
+    let _beside = beside_others();
+    let addresses = |link: &str| {
+        let listing = ip_json(&format!("-6 address show dev {link}"));
+        let infos = listing[0]["addr_info"].as_array().unwrap();
+        infos.iter().map(|info| info["local"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    for (line, bridge) in [("network-bridge netdev=eth0 bridge=xenbr0", "xenbr0"), ("bridge-shadow eth0", "eth0")] {
+        let Some(site) = Site::plain() else { return };
+        let (host, network) = (&site.dom0.host, line.parse::<Network>().unwrap());
+        sysctl_set("ipv6/conf/eth0/accept_dad", "0");
+        sysctl_set("ipv6/conf/eth0/stable_secret", "2001:db8::dead:beef");
+        let before = addresses("eth0");
+        assert_eq!(host.start_network(&network).unwrap(), Outcome::Changed);
+        assert_eq!(addresses(bridge), before, "{line}");
+        assert!(answers(&site.far, site.address6), "{line}: {} does not answer", site.address6);
+        assert!(host.plan(&[Operation::StartNetwork(network.clone())]).unwrap().is_empty(), "{line}");
+        assert_eq!(host.stop_network(&network).unwrap(), Outcome::Changed);
+        assert!(addresses("eth0").is_superset(&before), "{line}");
+        assert_eq!(sysctl("ipv6/conf/eth0/addr_gen_mode"), "2", "{line}");
+    }
 }
 
 /// A bridge without a carrier loses them.

@@ -93,11 +93,11 @@ impl LinkSettings {
 pub enum Step {
     /// Creates a bridge, down.
     AddBridge { bridge: IfName, mac: MacAddr, mtu: u32, state: BridgeState, auto_link_local: bool },
-    /// Deletes a bridge that has no ports and no addresses left.
+    /// Deletes a bridge, with whatever is left on it.
     DeleteBridge { bridge: IfName, mac: MacAddr, mtu: u32, state: BridgeState, auto_link_local: bool },
     /// Changes a bridge's own settings.
     SetBridge { bridge: IfName, from: BridgeState, to: BridgeState },
-    /// Gives an interface that is down another name.
+    /// Gives an interface another name.
     Rename {
         /// The name that it has.
         from: IfName,

@@ -218,7 +218,10 @@ impl Held<'_> {
 
     /// All journals.
     fn entries(&self) -> Result<Vec<Found>> {
-        let read = std::fs::read_dir(self.path).map_err(|error| self.failed(&error.to_string()))?;
+        let read = std::fs::read_dir(self.path).map_err(|error| {
+            let failed = self.failed("it cannot be read");
+            error.raw_os_error().into_iter().fold(failed, Error::with_errno)
+        })?;
         let mut found = Vec::new();
         for name in read.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
             if !name.starts_with(crate::journal::PREFIX) {

@@ -4,6 +4,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
 use crate::{output, render};
 use clap::Args;
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::setsid;
 use serde_json::json;
@@ -67,6 +68,10 @@ impl Guard {
                         let people = || format!("nobody confirmed it, put back:\n{}", render::plan(&plan));
                         output::show(session.json(), || json!({ "put_back": plan }), people)?;
                     }
+                }
+                // What was noted is gone for ever.
+                Some(Err(error)) if error.kind() == ErrorKind::State && error.errno() == Some(Errno::ENOENT as i32) => {
+                    return Err(error.into());
                 }
                 // Nobody else would: it is tried again, and told once.
                 Some(Err(error)) => {

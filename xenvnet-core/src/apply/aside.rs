@@ -27,7 +27,8 @@ impl Applier<'_> {
                     Some(errno) => Error::kernel(step.verb(), "it could not be written", errno, None),
                     None => Error::cannot(ErrorKind::Kernel, step.verb(), error.to_string()),
                 };
-                return Err(Failure::of(&step, error));
+                let by_hand = format!("see what it says to: sysctl -w {sysctl}={to}");
+                return Err(Failure::of(&step, error.with_advice(by_hand)));
             }
             done.push(step);
         }

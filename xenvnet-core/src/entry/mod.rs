@@ -176,16 +176,12 @@ impl Entry {
 
     /// Whether two say the same of the same thing; times that run down do not count.
     pub(crate) fn is_same(&self, other: &Entry) -> bool {
-        let fixed = |entry: &Entry| {
-            let runs_down: &[u16] = match entry.kind {
-                EntryKind::Address => &[libc::IFA_CACHEINFO],
-                EntryKind::Route => &[RTA_EXPIRES],
-                _ => &[],
-            };
-            let mut fixed = entry.clone();
-            fixed.attributes.retain(|(kind, _)| !runs_down.contains(kind));
-            fixed
+        let runs_down: &[u16] = match self.kind {
+            EntryKind::Address => &[libc::IFA_CACHEINFO],
+            EntryKind::Route => &[RTA_EXPIRES],
+            _ => &[],
         };
+        let fixed = |(kind, _): &&(u16, Attribute)| !runs_down.contains(kind);
         match (self.kind, other.kind) {
             // The rest of them changes by itself.
             (EntryKind::Neighbour, EntryKind::Neighbour) => {
@@ -195,7 +191,10 @@ impl Entry {
             (EntryKind::Address, EntryKind::Address) => {
                 self.link == other.link && self.address() == other.address() && self.peer() == other.peer()
             }
-            _ => fixed(self) == fixed(other),
+            _ => {
+                (self.kind, &self.header, self.link) == (other.kind, &other.header, other.link)
+                    && self.attributes.iter().filter(fixed).eq(other.attributes.iter().filter(fixed))
+            }
         }
     }
 }
@@ -277,11 +276,15 @@ impl Entry {
 
     /// Routes of which the kernel takes the first one alone, or replaces the first one alone.
     pub(crate) fn is_equal_route(&self, other: &Entry) -> bool {
-        let key = |route: &Entry| {
-            let source = (route.octets(libc::RTA_SRC).map(<[u8]>::to_vec), route.header_octet(2));
-            (route.is_ipv4(), route.table(), route.destination(), source, route.header_octet(3), route.metric())
-        };
-        self.kind == EntryKind::Route && other.kind == EntryKind::Route && key(self) == key(other)
+        // The family, the lengths of the prefixes, the type of service.
+        let lengths = |route: &Entry| [0, 1, 2, 3].map(|at| route.header_octet(at));
+        // The destination before all: it tells the most of a host's thousands apart.
+        self.kind == EntryKind::Route
+            && other.kind == EntryKind::Route
+            && lengths(self) == lengths(other)
+            && self.octets(libc::RTA_DST) == other.octets(libc::RTA_DST)
+            && self.octets(libc::RTA_SRC) == other.octets(libc::RTA_SRC)
+            && (self.table(), self.metric()) == (other.table(), other.metric())
     }
 
     /// Whether the kernel made it by itself, and makes it again when its address or link comes.

@@ -104,7 +104,8 @@ impl AdditionalPort {
                 ErrorKind::AlreadyExists,
                 what,
                 format!("{port} is a port of {} already, and not by a network of ours", self.bridge),
-            ));
+            )
+            .with_advice("leave it: the bridge has it; what ours did not begin, ours does not end"));
         }
         let record = NetworkRecord::new(network, []);
         let mut plan: Plan = if runs { Plan::default() } else { record.steps_add(now).into_iter().collect() };

@@ -9,6 +9,7 @@ use crate::ifname::IfName;
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
 use crate::takeover::Takeover;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// What a bridge leads outside by.
@@ -287,10 +288,10 @@ impl ShadowNetwork {
             .value("INTERFACES")
             .into_iter()
             .flat_map(|(at, list)| crate::text::words(list).into_iter().map(move |(offset, name)| (at + offset, name)));
-        let mut uplinks = Vec::new();
+        let (mut uplinks, mut named) = (Vec::new(), BTreeSet::new());
         for (at, name) in listed.chain(fields.bare.iter().copied()) {
             let name = name.parse().map_err(|error: Error| wrong(at, error.to_string()))?;
-            if uplinks.contains(&name) {
+            if !named.insert(name) {
                 return Err(wrong(at, format!("{name} is named twice")));
             }
             uplinks.push(name);

@@ -129,7 +129,8 @@ pub struct NatNetwork {
     #[doc(alias = "netdev")]
     pub uplink: Uplink,
     /// The guests' subnets; unless told, 10.0.0.0/8, where the addresses made from domain ids are. One
-    /// that is here twice counts once.
+    /// that is here twice counts once. Whatever leaves by the uplink from such an address is masqueraded,
+    /// dom0's own too: name the guests' subnet where dom0 speaks from several addresses of it.
     pub subnets: Vec<IpNetwork>,
     /// Whether a vif without a lock is refused on this network.
     pub antispoof: bool,

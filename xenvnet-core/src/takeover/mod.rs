@@ -117,7 +117,11 @@ impl Takeover {
         belongings.the_rest_moves(draft);
         belongings.addresses_go(draft);
         draft.extend(checked.and_then(|value| step_sysctl(self.bridge, LinkSysctl::RP_FILTER, value, &draft.now)));
-        draft.extend(self.mode.and_then(|mode| step_sysctl(self.bridge, LinkSysctl::ADDR_GEN_MODE, mode, &draft.now)));
+        // A secret that addresses are made with (`stable_secret` of ip-sysctl) stays with its interface:
+        // the bridge has the addresses that were made, and makes none.
+        const STABLE_PRIVACY: u32 = 2;
+        let mode = self.mode.filter(|mode| *mode != STABLE_PRIVACY);
+        draft.extend(mode.and_then(|mode| step_sysctl(self.bridge, LinkSysctl::ADDR_GEN_MODE, mode, &draft.now)));
     }
 
     /// While what comes in by the bridge is still answered by the card, a strict check of the way back
@@ -294,14 +298,16 @@ fn must_pause(card: &Link, holder: IfName, what: &str, now: &Snapshot) -> Result
     }
     let refuse = |lost: String, see: String| {
         let why = format!("before Linux 6.2 {lost} would be lost while {} changes its name", card.name);
+        let error = Error::cannot(ErrorKind::Unsupported, what, why);
         let another = "give the bridge a name of its own: network-bridge bridge=xenbr0";
-        Err(Error::cannot(ErrorKind::Unsupported, what, why).with_advice(format!("{see}; or {another}")))
+        Err(error.with_advice(if card.master.is_some() { see } else { format!("{see}; or {another}") }))
     };
     if let Some((vlan, _)) = now.vlans.iter().find(|(_, under)| **under == card.name) {
-        return refuse(format!("what is on {vlan}"), format!("take {vlan} off {} first", card.name));
+        return refuse(format!("what is on {vlan}"), format!("take {vlan} off {} for the moment", card.name));
     }
     if now.entries.iter().any(|entry| entry.kind() == EntryKind::Nexthop && entry.names(holder)) {
-        let see = format!("see ip nexthop show dev {holder}, and write its routes without nhid");
+        let see =
+            format!("see ip nexthop show dev {holder}, and take them away for the moment, with whoever makes them");
         return refuse(format!("the next hops of {holder}"), see);
     }
     Ok(true)
