@@ -177,6 +177,9 @@ pub enum Step {
     AwaitSending { bridge: IfName, port: IfName },
     /// Waits until these addresses of a link are received.
     AwaitAddresses { link: IfName, addresses: Vec<IpAddr> },
+    /// Waits a moment until what was sent by a link is out: who looked the way up before it changed is
+    /// through by then.
+    AwaitSent { link: IfName },
     /// Has dom0 forget the connections of these addresses: who has one now did not begin them.
     ForgetConnections { addresses: Vec<IpNetwork> },
     /// Changes a kernel setting.
@@ -290,7 +293,7 @@ impl Step {
             AddNetwork { record } => DeleteNetwork { record },
             DeleteNetwork { record } => AddNetwork { record },
             // On the way back it is the other one that has to be ready.
-            wait @ (AwaitSending { .. } | AwaitAddresses { .. }) => wait,
+            wait @ (AwaitSending { .. } | AwaitAddresses { .. } | AwaitSent { .. }) => wait,
             // A table of an older layout held the same: there is nothing to go back for.
             ForgetDrops { .. } | Check { .. } | RewriteTable { .. } | Restore { .. } => return None,
             // Nobody knows them any more.
@@ -311,7 +314,7 @@ impl Step {
             MoveEntry { ref entry, to, .. } => entry.indexed_links().into_iter().chain([to]).collect(),
             ForgetConnections { .. } => Vec::new(),
             AwaitSending { bridge, port } => vec![bridge, port],
-            AwaitAddresses { link, .. } => vec![link],
+            AwaitAddresses { link, .. } | AwaitSent { link } => vec![link],
             Enslave { port, bridge, .. } | Release { port, bridge, .. } => vec![port, bridge],
             Check { link, bridge, .. } => [Some(link), bridge].into_iter().flatten().collect(),
             SetPort { port, .. } | AddFdb { port, .. } | DeleteFdb { port, .. } => vec![port],
@@ -351,6 +354,7 @@ impl Step {
             ForgetConnections { .. } => "forget former connections".to_owned(),
             AwaitSending { bridge, .. } => format!("wait for {bridge}"),
             AwaitAddresses { link, .. } => format!("wait for the addresses of {link}"),
+            AwaitSent { link } => format!("wait for {link}"),
             SetSysctl { sysctl, to, .. } => format!("set {sysctl} to {to}"),
             AddTable { table } => format!("create {table}"),
             DeleteTable { table } => format!("delete {table}"),
@@ -436,6 +440,7 @@ impl fmt::Display for Step {
             AwaitAddresses { link, addresses } => {
                 write!(f, "? {link}: {} IPv6 addresses are received", addresses.len())
             }
+            AwaitSent { link } => write!(f, "? {link}: what was sent by it is out"),
             ForgetConnections { addresses } => {
                 let addresses: Vec<_> = addresses.iter().map(IpNetwork::to_string).collect();
                 write!(f, "- connections of {}", addresses.join(", "))

@@ -396,7 +396,7 @@ impl Snapshot {
             DeleteNetwork { record } => self.networks.retain(|_, there| there.network.id() != record.network.id()),
             DeleteFdb { port, mac, .. } => drop(self.pinned.remove(&(port, mac))),
             AddFdb { .. } | Check { .. } | ForgetConnections { .. } => {}
-            AwaitSending { .. } | AwaitAddresses { .. } => {}
+            AwaitSending { .. } | AwaitAddresses { .. } | AwaitSent { .. } => {}
         }
     }
 

@@ -75,7 +75,10 @@ impl Applier<'_> {
                 let moved = entry.moved(*from, *to);
                 self.numbered(step, |index| entry::replace(&moved, index))?
             }
-            Step::ForgetConnections { .. } | Step::AwaitSending { .. } | Step::AwaitAddresses { .. } => Vec::new(),
+            Step::ForgetConnections { .. }
+            | Step::AwaitSending { .. }
+            | Step::AwaitAddresses { .. }
+            | Step::AwaitSent { .. } => Vec::new(),
             Step::Check { link, .. } => vec![link::get_index(index(*link)?)],
             Step::AddTable { table } => nf::add_table(*table),
             Step::DeleteTable { table } => self.delete_table(*table, step)?,

@@ -440,7 +440,7 @@ fn medium(step: &Step) -> Medium {
     match step {
         Step::SetSysctl { .. } => Medium::Sysctl,
         Step::ForgetConnections { .. } => Medium::Conntrack,
-        Step::AwaitSending { .. } | Step::AwaitAddresses { .. } => Medium::Waiting,
+        Step::AwaitSending { .. } | Step::AwaitAddresses { .. } | Step::AwaitSent { .. } => Medium::Waiting,
         Step::AddTable { .. }
         | Step::DeleteTable { .. }
         | Step::SetGuard { .. }

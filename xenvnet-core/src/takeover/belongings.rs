@@ -86,9 +86,13 @@ impl Belongings {
         }
         // The kernel takes the older ones first: questions would go out by one interface and their answers
         // come in by the other, and neighbours would not be found.
-        let gone = direct.into_iter().chain(self.of_kind(EntryKind::Neighbour)).cloned();
-        // Neighbours go with the last address in any case; by steps of their own they come back.
-        draft.extend(gone.map(|entry| Step::DeleteEntry { entry }).collect::<Vec<_>>());
+        draft.extend(direct.iter().map(|route| Step::DeleteEntry { entry: (*route).clone() }).collect::<Vec<_>>());
+        if !self.is_empty() {
+            draft.step(Step::AwaitSent { link: self.from });
+        }
+        // They go with the last address in any case; by steps of their own they come back.
+        let neighbours = self.of_kind(EntryKind::Neighbour).cloned();
+        draft.extend(neighbours.map(|entry| Step::DeleteEntry { entry }).collect::<Vec<_>>());
     }
 
     /// Routes to the subnets of its addresses, which the kernel makes with these.
