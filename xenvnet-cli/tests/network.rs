@@ -2,7 +2,7 @@
 
 mod call;
 
-use call::{call, command, exit, json, until, xenvnet};
+use call::{call, command, exit, guard_at, json, until, xenvnet};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -48,14 +48,9 @@ fn guard(dom0: &Dom0, more: &[&str]) -> (Child, String) {
     (guard, line)
 }
 
-/// The guard that the command started for this host: its process id.
+/// The guard that the command started for this host.
 fn started_guard(dom0: &Dom0) -> Option<u32> {
-    let state = dom0.state.path().to_str().unwrap();
-    let all = fs::read_dir("/proc").unwrap().flatten();
-    all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).find(|pid| {
-        let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        words.contains(state) && words.ends_with("\0guard\0")
-    })
+    guard_at(dom0.state.path())
 }
 
 #[test]
