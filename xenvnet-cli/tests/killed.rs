@@ -72,7 +72,7 @@ enum Remedy {
 
 /// The calls that change anything: messages to the kernel, its settings and what is written for
 /// others to read, and the journal.
-const CALLS: [&str; 3] = ["sendto", "write", "pwrite64"];
+const CALLS: [&str; 5] = ["sendto", "write", "pwrite64", "ftruncate", "unlinkat"];
 
 impl Change<'_> {
     fn words(&self, way: Way) -> Vec<&str> {
