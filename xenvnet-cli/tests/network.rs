@@ -115,6 +115,23 @@ fn a_guard_that_dies_is_relieved_by_the_one_that_stands_by() {
 }
 
 #[test]
+fn what_a_dead_guard_leaves_is_put_back_by_the_next_one() {
+    let Some((dom0, _outside)) = host() else { return };
+    // On the watch in place of the one that the command starts, and never looks.
+    let idle = dom0.host.sentinel().unwrap();
+    assert_eq!(call(&dom0, ["network", "start", "--confirm-within", "1", LINE]).exit, 0);
+    let started = started_guard(&dom0).expect("it stands by");
+    kill(Pid::from_raw(started as i32), Signal::SIGKILL).unwrap();
+    until(|| started_guard(&dom0).is_none());
+    drop(idle);
+    assert_eq!(address_is_on(), "xenbr0", "nobody was there to put it back");
+    let (mut next, said) = guard(&dom0, &[]);
+    assert_eq!(said, "on the watch\n");
+    assert!(next.wait().unwrap().success(), "it ends when all is put back");
+    assert_eq!((is_there("xenbr0"), address_is_on().as_str()), (false, "eth0"));
+}
+
+#[test]
 fn without_a_guard_nothing_is_changed() {
     let Some((dom0, _outside)) = host() else { return };
     // A file where the guard's state would be.
