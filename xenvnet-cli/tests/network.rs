@@ -61,8 +61,9 @@ fn what_nobody_confirms_is_put_back() {
     assert_eq!(answer.exit, 0, "{}", answer.err);
     let confirm = format!("xenvnet --state-dir {} confirm\n", dom0.state.path().display());
     assert!(answer.out.contains("confirm it within 1 s") && answer.out.ends_with(&confirm), "{}", answer.out);
-    until(|| !is_there("xenbr0"));
-    until(|| address_is_on() == "eth0" && nft_ruleset() == before);
+    until(|| started_guard(&dom0).is_none());
+    assert_eq!((is_there("xenbr0"), address_is_on().as_str()), (false, "eth0"));
+    assert_eq!(nft_ruleset(), before);
     assert_eq!(json(&dom0, "confirm")["confirmed"], false);
 }
 
