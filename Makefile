@@ -42,13 +42,17 @@ demo: ## the whole story in throw-away namespaces; needs cargo and a kernel
 test: packages venv quick-lint header-check test-rust test-kernel test-root demo test-c test-python ## every test; installs what it compares with
 
 .PHONY: test-rust
+# The command's tests need a kernel as well; whoever is not root runs them below.
 test-rust:
+	if [ "$$(id -u)" = 0 ]; then export XENVNET_REQUIRE_KERNEL=1; fi
 	$(CARGO) test --workspace --exclude xenvnet-py --exclude xenvnet-tests
 
 .PHONY: test-kernel
 test-kernel: ## the tests that need a kernel, without root
-	skip=(); if [ "$$(id -u)" = 0 ]; then skip=(--skip killed::); fi
-	XENVNET_REQUIRE_KERNEL=1 $(CARGO) $(WITHOUT_ROOT) test --package xenvnet-tests -- "$${skip[@]}"
+	export XENVNET_REQUIRE_KERNEL=1
+	$(CARGO) $(WITHOUT_ROOT) test --package xenvnet-tests
+	skip=(); if [ "$$(id -u)" = 0 ]; then skip=(--skip is_killed); fi
+	$(CARGO) $(WITHOUT_ROOT) test --package xenvnet-cli --test '*' -- "$${skip[@]}"
 
 # Cargo builds as whoever calls it and runs the tests as an ordinary user in namespaces of its own.
 WITHOUT_ROOT = --config "target.'cfg(unix)'.runner=['$(CURDIR)/.ci/ordinary-user','unshare','-rn']"
@@ -94,7 +98,7 @@ header-check: cbindgen
 
 .PHONY: soak
 soak: packages ## taking over an uplink and giving it back, 100 times in each form, and killed at every step
-	XENVNET_REQUIRE_KERNEL=1 XENVNET_SOAK=100 $(CARGO) test --package xenvnet-tests --test takeover
+	XENVNET_REQUIRE_KERNEL=1 XENVNET_SOAK=100 $(CARGO) test --package xenvnet-tests --package xenvnet-cli --test takeover --test killed
 
 .PHONY: bench
 bench: PACKAGE_OF := nft:nftables ip:iproute2

@@ -4,6 +4,7 @@
 
 mod antispoof;
 mod bridge;
+mod carrier;
 mod confirm;
 mod convert;
 mod dom0;

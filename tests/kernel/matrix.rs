@@ -180,7 +180,7 @@ fn own_link_local() -> Ipv6Addr {
 
 const ALL4: Ipv4Addr = Ipv4Addr::BROADCAST;
 
-fn solicited_node(of: Ipv6Addr) -> Ipv6Addr {
+pub(crate) fn solicited_node(of: Ipv6Addr) -> Ipv6Addr {
     let [.., b, c, d] = of.octets();
     Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(b), u16::from(c) << 8 | u16::from(d))
 }

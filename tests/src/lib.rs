@@ -12,6 +12,7 @@ mod frame;
 mod holdings;
 mod learning;
 mod netns;
+mod network_root;
 mod oracle;
 mod pace;
 mod path;
@@ -33,6 +34,7 @@ pub use frame::{Frame, Ip4, Ip6, Transport, arp, arp_with, ether, icmp4, icmp6, 
 pub use holdings::Holdings;
 pub use learning::Learning;
 pub use netns::{Namespace, Netns};
+pub use network_root::with_network_root;
 pub use oracle::{
     bridge_json, has_program, ip, ip_json, nft, nft_json, nft_ruleset, program, run_attach_once, sysctl, sysctl_set,
 };

@@ -1,5 +1,4 @@
-//! A host's uplink is taken over while everything goes on: what is lost, what is held, what is left
-//! when somebody dies half-way.
+//! A host's uplink is taken over while everything goes on: what is lost, what is held.
 //!
 //! Tests that count packets run [`alone`], all others [`beside_others`].
 #![forbid(unsafe_code)]
@@ -8,7 +7,6 @@ mod by_hand;
 mod exact;
 mod exceeds;
 mod instruments;
-mod killed;
 mod loss;
 mod refused;
 

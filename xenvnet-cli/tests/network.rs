@@ -2,7 +2,7 @@
 
 mod call;
 
-use call::{call, command, exit, json, until, xenvnet};
+use call::{call, command, exit, guard_at, json, until, xenvnet};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -48,14 +48,9 @@ fn guard(dom0: &Dom0, more: &[&str]) -> (Child, String) {
     (guard, line)
 }
 
-/// The guard that the command started for this host: its process id.
+/// The guard that the command started for this host.
 fn started_guard(dom0: &Dom0) -> Option<u32> {
-    let state = dom0.state.path().to_str().unwrap();
-    let all = fs::read_dir("/proc").unwrap().flatten();
-    all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).find(|pid| {
-        let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        words.contains(state) && words.ends_with("\0guard\0")
-    })
+    guard_at(dom0.state.path())
 }
 
 #[test]
@@ -66,8 +61,9 @@ fn what_nobody_confirms_is_put_back() {
     assert_eq!(answer.exit, 0, "{}", answer.err);
     let confirm = format!("xenvnet --state-dir {} confirm\n", dom0.state.path().display());
     assert!(answer.out.contains("confirm it within 1 s") && answer.out.ends_with(&confirm), "{}", answer.out);
-    until(|| !is_there("xenbr0"));
-    until(|| address_is_on() == "eth0" && nft_ruleset() == before);
+    until(|| started_guard(&dom0).is_none());
+    assert_eq!((is_there("xenbr0"), address_is_on().as_str()), (false, "eth0"));
+    assert_eq!(nft_ruleset(), before);
     assert_eq!(json(&dom0, "confirm")["confirmed"], false);
 }
 
@@ -116,6 +112,23 @@ fn a_guard_that_dies_is_relieved_by_the_one_that_stands_by() {
     let start = Operation::StartNetwork(LINE.parse().unwrap());
     until(|| dom0.host.run_provisionally(std::slice::from_ref(&start), Duration::from_millis(1)).is_ok());
     assert!(second.wait().unwrap().success(), "it ends when all is put back");
+    assert_eq!((is_there("xenbr0"), address_is_on().as_str()), (false, "eth0"));
+}
+
+#[test]
+fn what_a_dead_guard_leaves_is_put_back_by_the_next_one() {
+    let Some((dom0, _outside)) = host() else { return };
+    // On the watch in place of the one that the command starts, and never looks.
+    let idle = dom0.host.sentinel().unwrap();
+    assert_eq!(call(&dom0, ["network", "start", "--confirm-within", "1", LINE]).exit, 0);
+    let started = started_guard(&dom0).expect("it stands by");
+    kill(Pid::from_raw(started as i32), Signal::SIGKILL).unwrap();
+    until(|| started_guard(&dom0).is_none());
+    drop(idle);
+    assert_eq!(address_is_on(), "xenbr0", "nobody was there to put it back");
+    let (mut next, said) = guard(&dom0, &[]);
+    assert_eq!(said, "on the watch\n");
+    assert!(next.wait().unwrap().success(), "it ends when all is put back");
     assert_eq!((is_there("xenbr0"), address_is_on().as_str()), (false, "eth0"));
 }
 

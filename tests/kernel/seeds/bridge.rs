@@ -4,7 +4,7 @@ use super::lan::{FAR, Image, Lan, ROUTER, ROUTER_2, network};
 use crate::proof::{bridge_by_ip, name};
 use serde_json::Value;
 use xenvnet_core::{Attachment, ErrorKind, Lock};
-use xenvnet_tests::{hears, hears_from, ip, ip_json, nft_ruleset};
+use xenvnet_tests::{hears, hears_from, ip, ip_json, nft_ruleset, sysctl_set};
 
 /// Addresses of a guest that is bridged into the LAN.
 const GUEST: [&str; 2] = ["192.0.2.77/24 via 192.0.2.9", "2001:db8:f::77/64 via 2001:db8:f::9"];
@@ -261,4 +261,41 @@ fn an_uplink_without_a_carrier_is_taken_over_and_works_when_the_cable_is_in() {
     lan.stops("network-bridge bridge=xenbr0 netdev=eth0");
     lan.assert_reachable();
     Image::take().assert_same(&before, "after the bridge was gone");
+}
+
+/// What comes in by an uplink may be led elsewhere by a rule that names it, which is a rule of the
+/// bridge's as long as that has what comes in.
+#[test]
+fn a_policy_rule_leads_what_comes_in_by_the_bridge_as_by_the_uplink() {
+    let Some(lan) = Lan::enter() else { return };
+    let second = lan.second();
+    const BEYOND: &str = "198.18.0.9";
+    second.guest.within(|| ip(&format!("addr add {BEYOND} dev lo")));
+    lan.router.guest.within(|| ip(&format!("route add {BEYOND} via 192.0.2.1")));
+    sysctl_set("ipv4/ip_forward", "1");
+    for line in [
+        "route add 198.18.0.0/24 via 198.51.100.9 dev eth1 table 100",
+        "route add blackhole 198.18.0.0/24",
+        "rule add iif eth0 lookup 100 priority 500",
+        "-6 rule add iif eth0 lookup 100 priority 500",
+    ] {
+        ip(line);
+    }
+    let before = Image::take();
+    let is_led_by = |link: &str| {
+        assert_eq!(hears_from(&second.guest, BEYOND, &lan.router.guest), Some(ROUTER[0].parse().unwrap()), "by {link}");
+        for family in ["-4", "-6"] {
+            let rules = ip_json(&format!("{family} rule show priority 500"));
+            assert_eq!((&rules[0]["iif"], &rules[0]["table"]), (&link.into(), &"100".into()), "{rules}");
+            assert!(rules[0]["iif_detached"].is_null() && rules[1].is_null(), "{rules}");
+        }
+    };
+    is_led_by("eth0");
+    for (line, bridge) in [("network-bridge bridge=xenbr0 netdev=eth0", "xenbr0"), ("bridge-shadow eth0", "eth0")] {
+        lan.starts(line);
+        is_led_by(bridge);
+        lan.stops(line);
+        is_led_by("eth0");
+        Image::take().assert_same(&before, &format!("after {line}"));
+    }
 }

@@ -2,9 +2,12 @@
 //! of its own, found there because dom0 answers for them.
 
 use super::lan::{DOM0, FAR, Image, Lan, ROUTER};
+use crate::matrix::solicited_node;
 use crate::proof::{name, wait_for};
-use xenvnet_core::{Antispoof, Attachment, DropReason, Finding, IfName, Lock, Severity};
-use xenvnet_tests::{FakeVif, hears_from, ip, ip_json, nft, sysctl};
+use std::net::Ipv6Addr;
+use std::time::{Duration, Instant};
+use xenvnet_core::{Antispoof, Attachment, DropReason, Finding, IfName, Lock, MacAddr, Severity};
+use xenvnet_tests::{FakeVif, Frame, Ip6, ether, hears_from, icmp6, ip, ip_json, nd_option, nft, sysctl, sysctl_set};
 
 /// Addresses of a guest in the LAN of dom0's uplink.
 const GUEST: [&str; 2] = ["192.0.2.77", "2001:db8:f::77"];
@@ -234,4 +237,58 @@ fn a_routed_network_with_antispoof_refuses_a_vif_without_a_lock() {
     // And no longer when it stopped.
     lan.stops("network-route");
     lan.host().attach_vif(&open).unwrap();
+}
+
+/// A router's own question, octet by octet: dom0 answers for its guests, for nobody else, and not
+/// any longer than they are there.
+#[test]
+fn a_neighbour_solicitation_is_answered_for_guests_alone() {
+    let Some(lan) = Lan::enter() else { return };
+    lan.starts("network-route");
+    // Otherwise the kernel takes its time to answer for others.
+    sysctl_set("ipv6/neigh/eth0/proxy_delay", "0");
+    let (guest, attachment) = routed(&lan, "vif1.0");
+    let uplink = ip_json("link show dev eth0")[0]["address"].as_str().unwrap().parse::<MacAddr>().unwrap();
+    let wire = lan.router.raw();
+    let asks = |targets: &[&str]| {
+        for target in targets {
+            let target: Ipv6Addr = target.parse().unwrap();
+            let message = [&[0; 4][..], &target.octets(), &nd_option(1, lan.router.mac)].concat();
+            let packet = Ip6::new(ROUTER[1].parse().unwrap(), solicited_node(target)).carry(&icmp6(135, 0, &message));
+            wire.send(
+                ether(MacAddr::new([0x33, 0x33, 0xff, 0, 0, target.octets()[15]]), lan.router.mac, 0x86dd, &packet)
+                    .bytes(),
+            );
+        }
+    };
+    let answered_for = |until: &str| {
+        let (mut answered, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(10));
+        loop {
+            let frame = Frame::new(wire.receive(deadline).unwrap_or_else(|| panic!("no answer for {until}")));
+            let [Some(header), Some(message)] = [frame.bytes().get(14..54), frame.bytes().get(54..86)] else {
+                continue;
+            };
+            // A neighbour advertisement, with the link-layer address of its target.
+            if (frame.bytes()[12..14] != [0x86, 0xdd]) || header[6] != 58 || message[0] != 136 {
+                continue;
+            }
+            let target = Ipv6Addr::from(<[u8; 16]>::try_from(&message[8..24]).unwrap());
+            assert_eq!((&message[24..26], &message[26..32]), (&[2, 1][..], &uplink.octets()[..]), "{target}");
+            answered.push(target.to_string());
+            if target.to_string() == until {
+                return answered;
+            }
+        }
+    };
+    let nobodys = "2001:db8:f::66";
+    // It is asked for its own address last: what was asked before is answered by then, or never will be.
+    let all = [GUEST[1], nobodys, DOM0[1]];
+    asks(&all);
+    assert_eq!(answered_for(DOM0[1]), [DOM0[1]], "nobody is there yet");
+    lan.host().attach_vif(&attachment).unwrap();
+    asks(&[nobodys, GUEST[1]]);
+    assert_eq!(answered_for(GUEST[1]), [GUEST[1]]);
+    lan.host().detach_vif(guest.name).unwrap();
+    asks(&all);
+    assert_eq!(answered_for(DOM0[1]), [DOM0[1]], "the guest is gone");
 }

@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use xenvnet_tests::Dom0;
@@ -16,14 +18,24 @@ pub(crate) struct Answer {
 
 /// The command, about to be called in the namespace of the test.
 pub(crate) fn command(dom0: &Dom0) -> Command {
+    command_at(dom0.state.path())
+}
+
+/// The same with another history.
+fn command_at(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xenvnet"));
-    command.arg("--state-dir").arg(dom0.state.path());
+    command.arg("--state-dir").arg(state);
     command
 }
 
 /// Calls it with these words.
 pub(crate) fn call(dom0: &Dom0, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Answer {
-    let output = command(dom0).args(words).output().unwrap();
+    run_at(dom0.state.path(), words)
+}
+
+/// Calls it with these words and another history.
+pub(crate) fn run_at(state: &Path, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Answer {
+    let output = command_at(state).args(words).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Answer { exit: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
 }
@@ -44,6 +56,16 @@ pub(crate) fn json(dom0: &Dom0, line: &str) -> Value {
     let object: Value = serde_json::from_str(&answer.out).unwrap_or_else(|error| panic!("{error}: {}", answer.out));
     assert_eq!(object["version"], 1, "{object}");
     object
+}
+
+/// The guard that the command started for this state directory: its process id.
+pub(crate) fn guard_at(state: &Path) -> Option<u32> {
+    let state = state.to_str().unwrap();
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).find(|pid| {
+        let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.contains(&format!("\0{state}\0")) && words.ends_with("\0guard\0")
+    })
 }
 
 /// Asks until it is so: the kernel counts in its own time.
