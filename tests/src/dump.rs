@@ -82,19 +82,16 @@ impl Dump {
         Dump(lines.join("\n"))
     }
 
-    /// The same without the kernel's interface numbers: a bridge that was deleted and made again
-    /// has another one.
+    /// The same without the kernel's numbers of interfaces and ports: what was deleted and made again,
+    /// or was a port and is one again, has another one.
     pub fn unnumbered(&self) -> Dump {
-        let mut text = String::new();
-        for line in self.0.lines() {
-            let line = match line.split_once("\"ifindex\":") {
-                Some((head, tail)) => format!("{head}{}", tail.trim_start_matches(|c: char| c.is_ascii_digit())),
-                None => line.to_owned(),
-            };
-            text.push_str(&line);
-            text.push('\n');
-        }
-        Dump(text)
+        const NUMBERS: [&str; 3] = ["\"ifindex\":", "\"id\":\"0x", "\"no\":\"0x"];
+        let without = |line: String, number: &str| match line.split_once(number) {
+            Some((head, tail)) => format!("{head}{}", tail.trim_start_matches(|c: char| c.is_ascii_hexdigit())),
+            None => line,
+        };
+        let lines = self.0.lines().map(|line| NUMBERS.into_iter().fold(line.to_owned(), without) + "\n");
+        Dump(lines.collect())
     }
 
     /// The same without what drop counters have counted: guests speak when they like.

@@ -289,6 +289,9 @@ impl Held<'_> {
     /// What was begun with these networks and cut off has been brought to an end by now, one way or the
     /// other: nobody is to undo it any more.
     pub(crate) fn close_begun(&self, networks: &BTreeSet<NetworkId>) -> Result<()> {
+        if networks.is_empty() {
+            return Ok(());
+        }
         let is_ended = |entry: &Entry| {
             let about = entry.networks();
             !entry.is_closed() && !about.is_empty() && about.is_subset(networks)
@@ -304,6 +307,9 @@ impl Held<'_> {
     /// These networks were started or stopped for good since: who did that is not to find the host
     /// changed at a deadline of former days.
     pub(crate) fn close_waiting(&self, networks: &BTreeSet<NetworkId>) -> Result<()> {
+        if networks.is_empty() {
+            return Ok(());
+        }
         for Found { name, entry, .. } in self.entries()? {
             if entry.is_some_and(|entry| entry.is_provisional() && !entry.networks().is_disjoint(networks)) {
                 log::info!("{name}: what nobody confirmed yet was changed since, and stays");

@@ -88,13 +88,17 @@ impl PutBack {
         }
         // They came to hang on it by this change.
         let knowing = Knowing { dares: true, ..knowing };
-        let seen = observe(edge, sysctls, knowing, &operations, false)?;
+        let mut seen = observe(edge, sysctls, knowing, &operations, false)?;
         let mut plan = Operation::plan_all(&operations, &seen)?;
         let guests = guests(&entry.inverse);
         if !guests.is_empty() && !plan.is_empty() {
             let now =
                 edge.observe(UNDO, &Needs { links: named(&entry.inverse), guards: guests, ..Needs::default() })?;
             plan.extend(steps_of_guests(&entry, &now, &seen.after(&plan)));
+            // They are on no bridge: who asks for networks does not see them.
+            for (name, link) in now.links {
+                seen.links.entry(name).or_insert(link);
+            }
         }
         Ok(PutBack { plan, seen, noted: None })
     }

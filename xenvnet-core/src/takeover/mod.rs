@@ -10,7 +10,7 @@ mod belongings;
 
 use crate::bridge;
 use crate::draft::Draft;
-use crate::entry::EntryKind;
+use crate::entry::{Entry, EntryKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
 use crate::link::{BridgeState, Link, Pinning, PortState};
@@ -20,7 +20,7 @@ use crate::plan::{LinkSettings, Plan, Step};
 use crate::snapshot::Snapshot;
 use crate::sysctl::{LinkSysctl, Sysctl};
 use belongings::Belongings;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who takes over what: the uplink's name, the bridge's, and the name that the card has while it is
 /// the bridge's port: its own, or, where the bridge has the uplink's name, another.
@@ -67,6 +67,43 @@ impl Takeover {
         Err(Error::cannot(ErrorKind::Conflict, what, why).with_advice(format!("give {name} another name")))
     }
 
+    /// Linux 6.2 and later rename interfaces that are up. Before, they have to be down, and the kernel forgets
+    /// their routes and IPv6 addresses: dom0 has them on another bridge by then. But VLANs go down with their
+    /// card, and a bridge loses its carrier with its last port: then the kernel forgets the next hops, and the
+    /// routes that refer to them.
+    fn must_pause(&self, card: &Link, what: &str, now: &Snapshot) -> Result<bool> {
+        if !card.up || now.renames_up {
+            return Ok(false);
+        }
+        let refuse = |lost: String, see: String| {
+            let why = format!("before Linux 6.2 {lost} would be lost while {} changes its name", card.name);
+            let error = Error::cannot(ErrorKind::Unsupported, what, why);
+            let another = "give the bridge a name of its own: network-bridge bridge=xenbr0";
+            Err(error.with_advice(if card.master.is_some() { see } else { format!("{see}; or {another}") }))
+        };
+        if let Some((vlan, _)) = now.vlans.iter().find(|(_, under)| **under == card.name) {
+            return refuse(format!("what is on {vlan}"), format!("take {vlan} off {} for the moment", card.name));
+        }
+        // Wherever one that was cut off left them.
+        let next_hops = now.entries.iter().filter(|entry| entry.kind() == EntryKind::Nexthop);
+        let holders = next_hops.flat_map(Entry::links).collect::<BTreeSet<_>>();
+        let ours = [Some(self.uplink), Some(self.card), self.passing_bridge(now)];
+        if let Some(holder) = ours.into_iter().flatten().find(|link| holders.contains(link)) {
+            let see = format!("see ip nexthop show dev {holder}, and take them away for the moment, with their maker");
+            return refuse(format!("the next hops of {holder}"), see);
+        }
+        Ok(true)
+    }
+
+    /// The card gets another name, and is down meanwhile; dom0 is on a bridge of its own by then. It is not
+    /// handed from bridge to bridge: whoever is killed in between would leave a host that nobody reaches.
+    fn steps_pause(&self, from: IfName, to: IfName, what: &str, draft: &mut Draft) -> Result<()> {
+        let passing = self.passing_name(what, &draft.now)?;
+        draft.then(Takeover::beside(from, passing).plan_in(what, &draft.now)?);
+        draft.step(Step::Rename { from, to, pause: true });
+        Ok(())
+    }
+
     /// How the card makes its link-local address now.
     pub(crate) fn mode_of_card(&self, now: &Snapshot) -> Option<(Sysctl, u32)> {
         let sysctl = Sysctl::Link(self.uplink, LinkSysctl::ADDR_GEN_MODE);
@@ -84,30 +121,25 @@ impl Takeover {
         if now.link(self.card).is_none_or(|card| card.master.is_none()) {
             network_root::check(self.uplink, what, now)?;
         }
-        let card = self.steps_card(what, &mut draft)?;
-        let passing = self.passing_bridge(&draft.now);
-        self.steps_over(passing.unwrap_or(self.card), &card, &mut draft);
-        if let Some(passing) = passing {
-            draft.then(bridge::plan_delete(passing, &draft.now)?);
+        let mut card = self.steps_card(what, &mut draft)?;
+        if let Some(passing) = self.passing_bridge(&draft.now) {
+            draft.then(Takeover::beside(self.card, passing).plan_out(what, &draft.now)?);
+            card = expect_uplink(self.card, what, &draft.now)?.clone();
         }
+        self.steps_over(&card, &mut draft);
         Ok(draft.finish())
     }
 
-    /// All that dom0 has on one interface comes to the bridge, and the card becomes its port.
-    fn steps_over(&self, from: IfName, card: &Link, draft: &mut Draft) {
+    /// All that dom0 has on the card comes to the bridge, and the card becomes its port.
+    fn steps_over(&self, card: &Link, draft: &mut Draft) {
         self.steps_bridge(card, draft);
         // Rules name whoever has the name.
-        let rules_too = from != self.card || !self.is_shadow();
-        let belongings = Belongings::of(from, self.bridge, rules_too, &draft.now);
+        let belongings = Belongings::of(self.card, self.bridge, !self.is_shadow(), &draft.now);
         let checked = self.steps_loose(card, &belongings, draft);
         // Before the first frame comes in by the bridge: what comes in by an interface without an address
         // is checked strictly, and nobody asks there for an IPv6 address that it has not.
         belongings.addresses_come(draft);
-        if card.master != Some(self.bridge) {
-            if let Some(former) = card.master {
-                let (state, macs, pinning) = (card.port.unwrap_or_default(), Vec::new(), Pinning::default());
-                draft.step(Step::Release { port: self.card, bridge: former, state, macs, pinning });
-            }
+        if card.master.is_none() {
             let (state, macs, pinning) = (PortState::default(), Vec::new(), Pinning::default());
             draft.step(Step::Enslave { port: self.card, bridge: self.bridge, state, macs, pinning });
             draft.step(Step::AwaitSending { bridge: self.bridge, port: self.card });
@@ -148,11 +180,8 @@ impl Takeover {
         if draft.now.link(self.card).is_none() && self.is_shadow() {
             let link = expect_uplink(self.uplink, what, &draft.now)?.clone();
             check_uplink(&link, what)?;
-            if must_pause(&link, self.uplink, what, &draft.now)? {
-                let passing = self.passing_name(what, &draft.now)?;
-                let aside = Takeover { bridge: passing, card: self.uplink, ..*self };
-                draft.then(aside.plan_in(what, &draft.now)?);
-                draft.step(Step::Rename { from: self.uplink, to: self.card, pause: true });
+            if self.must_pause(&link, what, &draft.now)? {
+                self.steps_pause(self.uplink, self.card, what, draft)?;
             } else {
                 draft.step(Step::Rename { from: self.uplink, to: self.card, pause: false });
                 // A way back that was cut off in the middle.
@@ -213,18 +242,19 @@ impl Takeover {
         let mut bridge = self.bridge;
         if self.is_shadow() {
             if let Some(card) = draft.now.link(self.card).cloned() {
-                let pause = must_pause(&card, self.bridge, what, &draft.now)?;
-                if is_bridge(&draft, self.bridge) {
-                    let (from, to) = (self.bridge, self.passing_name(what, &draft.now)?);
-                    if pause {
-                        Takeover { bridge: to, ..*self }.steps_over(from, &card, &mut draft);
-                        draft.then(bridge::plan_delete(from, &draft.now)?);
-                    } else {
-                        // Labels of addresses would be numbered anew if it got its name back later.
-                        draft.step(Step::Rename { from, to, pause: false });
+                if self.must_pause(&card, what, &draft.now)? {
+                    if is_bridge(&draft, self.bridge) {
+                        draft.then(Takeover::beside(self.card, self.bridge).plan_out(what, &draft.now)?);
                     }
+                    self.steps_pause(self.card, self.uplink, what, &mut draft)?;
+                } else {
+                    // Labels of addresses would be numbered anew if it got its name back later.
+                    if is_bridge(&draft, self.bridge) {
+                        let to = self.passing_name(what, &draft.now)?;
+                        draft.step(Step::Rename { from: self.bridge, to, pause: false });
+                    }
+                    draft.step(Step::Rename { from: self.card, to: self.uplink, pause: false });
                 }
-                draft.step(Step::Rename { from: self.card, to: self.uplink, pause });
             }
             bridge = self.passing_bridge(&draft.now).unwrap_or(bridge);
         }
@@ -286,31 +316,6 @@ fn check_uplink(link: &Link, what: &str) -> Result<()> {
 pub(crate) fn expect_uplink<'a>(name: IfName, what: &str, now: &'a Snapshot) -> Result<&'a Link> {
     now.expect_link(name, || what.to_owned())
         .map_err(|error| error.with_advice("name the interface that leads outside: netdev=NAME"))
-}
-
-/// Linux 6.2 and later rename interfaces that are up. Before, they have to be down, and the kernel forgets
-/// their routes and IPv6 addresses: dom0 has them on another bridge by then. But VLANs go down with their
-/// card, and a bridge loses its carrier with its last port: then the kernel forgets the next hops, and the
-/// routes that refer to them.
-fn must_pause(card: &Link, holder: IfName, what: &str, now: &Snapshot) -> Result<bool> {
-    if !card.up || now.renames_up {
-        return Ok(false);
-    }
-    let refuse = |lost: String, see: String| {
-        let why = format!("before Linux 6.2 {lost} would be lost while {} changes its name", card.name);
-        let error = Error::cannot(ErrorKind::Unsupported, what, why);
-        let another = "give the bridge a name of its own: network-bridge bridge=xenbr0";
-        Err(error.with_advice(if card.master.is_some() { see } else { format!("{see}; or {another}") }))
-    };
-    if let Some((vlan, _)) = now.vlans.iter().find(|(_, under)| **under == card.name) {
-        return refuse(format!("what is on {vlan}"), format!("take {vlan} off {} for the moment", card.name));
-    }
-    if now.entries.iter().any(|entry| entry.kind() == EntryKind::Nexthop && entry.names(holder)) {
-        let see =
-            format!("see ip nexthop show dev {holder}, and take them away for the moment, with whoever makes them");
-        return refuse(format!("the next hops of {holder}"), see);
-    }
-    Ok(true)
 }
 
 /// A setting changed, where it is known and differs.
