@@ -12,7 +12,7 @@ pub(crate) fn published(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file)
 }
 
-/// With a guest of each kind, a shielded bridge and a masqueraded subnet in them, the tables are
+/// With an accounted guest of each kind, a shielded bridge and a masqueraded subnet in them, the tables are
 /// those in `data/`. A layout that was published never changes under its number; one that was not
 /// yet is written anew with `XENVNET_WRITE_LAYOUT=1`.
 #[test]
@@ -22,9 +22,9 @@ fn the_tables_are_those_that_were_published() {
     let bridged = dom0.guest("vif1.0", &OWN.to_string());
     let routed = dom0.guest("vif2.0", "00:16:3e:00:00:02");
     let attachment = Attachment::bridged(bridged.name, name("xenbr0"), lock().dhcp_client(true));
-    dom0.host.attach_vif(&attachment.untracked(true)).unwrap();
+    dom0.host.attach_vif(&attachment.untracked(true).accounted(true)).unwrap();
     let own = Antispoof::new(routed.mac).ip("10.1.0.2".parse().unwrap()).ip("2001:db8:1::/64".parse().unwrap());
-    dom0.host.attach_vif(&Attachment::routed(routed.name, own).dom0(Access::Closed)).unwrap();
+    dom0.host.attach_vif(&Attachment::routed(routed.name, own).dom0(Access::Closed).accounted(true)).unwrap();
     dom0.host.masquerade_subnet(&Masquerade::new("10.98.98.0/24".parse().unwrap())).unwrap();
     let access = "services(dhcp,icmp,ra,tcp:22)".parse().unwrap();
     dom0.host.run(&Operation::SetDom0 { interface: name("xenbr0"), access }).unwrap();
@@ -34,6 +34,8 @@ fn the_tables_are_those_that_were_published() {
         ("inet xenvnet", "layout-2-inet.json"),
         ("inet xenvnet_dom0", "layout-2-dom0.json"),
         ("bridge xenvnet_untracked", "layout-2-untracked.json"),
+        ("bridge xenvnet_accounts", "layout-2-accounts.json"),
+        ("inet xenvnet_accounts", "layout-2-routed-accounts.json"),
     ] {
         if std::env::var_os("XENVNET_WRITE_LAYOUT").is_some() {
             std::fs::write(published(file), listing(table)).unwrap();

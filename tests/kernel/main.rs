@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(unused_must_use, reason = "whether something was changed, these tests see in the kernel")]
 
+mod accounts;
 mod antispoof;
 mod bridge;
 mod carrier;

@@ -36,7 +36,7 @@ fn two_guests(dom0: &Dom0) -> (FakeVif, FakeVif) {
 }
 
 /// With br_netfilter at work; `false` on a kernel without.
-fn bridged_packets_visit_ip() -> bool {
+pub(crate) fn bridged_packets_visit_ip() -> bool {
     let there = FilePath::new("/proc/sys/net/bridge/bridge-nf-call-iptables").exists();
     if there {
         sysctl_set("bridge/bridge-nf-call-iptables", "1");

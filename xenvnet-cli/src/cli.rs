@@ -1,6 +1,8 @@
 //! The grammar: what may be written after `xenvnet`.
 
-use crate::verbs::{antispoof, bridge, dom0, forward, guard, mac, masquerade, network, spec, status, verify, vif};
+use crate::verbs::{
+    accounting, antispoof, bridge, dom0, forward, guard, mac, masquerade, network, spec, status, verify, vif,
+};
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -75,6 +77,8 @@ pub(crate) enum Verb {
     /// Ports of dom0 that lead to a guest.
     #[command(subcommand)]
     Forward(forward::Verb),
+    /// What guests sent and received, under their own names, over restarts and moves.
+    Accounting(accounting::Accounting),
     /// Networks of the whole host, as one line of xend's configuration names them.
     #[command(subcommand)]
     Network(network::Verb),

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Verb::Dom0(verb) => verb.run(&session),
         Verb::Masquerade(verb) => session.perform(&[verb.operation()]),
         Verb::Forward(verb) => verb.run(&session),
+        Verb::Accounting(accounting) => accounting.run(&session),
         Verb::Network(verb) => verb.run(&session),
         Verb::Confirm => verbs::confirm::confirm(&session),
         Verb::Guard(guard) => guard.run(&session),

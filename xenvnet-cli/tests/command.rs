@@ -216,6 +216,38 @@ fn a_guest_is_attached_as_its_configuration_says() {
 }
 
 #[test]
+fn what_a_guest_sends_is_shown_under_its_name_until_it_is_forgotten() {
+    let Some((dom0, guest)) = host() else { return };
+    assert_eq!(json(&dom0, "accounting")["accounts"], Value::Array(Vec::new()));
+    assert_eq!(xenvnet(&dom0, "accounting").out, "no guest is accounted\n");
+    assert_eq!(exit(&dom0, &format!("{} --name web --accounted", attach("vif1.0"))), 0);
+    guest.wait_for_carrier();
+    let payload = Ip4::new(IP.parse().unwrap(), "10.98.98.9".parse().unwrap()).carry(&udp(9, 9, &[0; 100]));
+    let frame = ether("ff:ff:ff:ff:ff:ff".parse().unwrap(), MAC.parse().unwrap(), 0x0800, &payload);
+    let entry = || json(&dom0, "accounting web")["accounts"][0].clone();
+    until(|| {
+        guest.raw().send(frame.bytes());
+        entry()["sent"]["packets"] != 0
+    });
+    // Nothing comes from it any more: what is told is what the kernel has in the end.
+    ip("link del web");
+    let told = entry();
+    let packets = told["sent"]["packets"].as_u64().unwrap();
+    assert_eq!((&told["index"], &told["sent"]["bytes"]), (&1.into(), &(128 * packets).into()));
+    let table = xenvnet(&dom0, "accounting").out;
+    assert!(table.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>().starts_with(&["web", "1"]), "{table}");
+
+    let nobody = xenvnet(&dom0, "accounting db");
+    assert_eq!(nobody.exit, 1);
+    assert!(nobody.err.contains("cannot show the account of db: it has none"), "{}", nobody.err);
+    assert_eq!(xenvnet(&dom0, "--dry-run accounting forget web").exit, 3);
+    assert_eq!((exit(&dom0, "accounting forget web"), exit(&dom0, "accounting web")), (0, 1));
+    assert!(!nft_ruleset().contains("xenvnet_accounts"));
+    assert_eq!(exit(&dom0, "undo"), 0);
+    assert_eq!(entry(), told);
+}
+
+#[test]
 fn macs_are_drawn_and_checked() {
     let Some((dom0, _guest)) = host() else { return };
     let drawn = json(&dom0, "mac random --avoid-host");

@@ -1,5 +1,6 @@
 //! What is to stand in our tables.
 
+use crate::account::Account;
 use crate::dom0::Dom0;
 use crate::forward::Forward;
 use crate::guard::Guard;
@@ -35,11 +36,24 @@ pub struct Contents {
     pub forwards: BTreeSet<Forward>,
     /// Networks that run.
     pub networks: BTreeMap<NetworkId, NetworkRecord>,
+    /// Traffic that is counted, by the name of the guest's interface.
+    pub accounts: BTreeMap<IfName, Account>,
 }
 
 impl Contents {
     pub(crate) fn guards_in(&self, table: Table) -> &BTreeMap<IfName, Guard> {
         if table == Table::Netdev { &self.ingress } else { &self.guards }
+    }
+
+    pub(crate) fn accounts_in(&self, table: Table) -> impl Iterator<Item = (IfName, Account)> + '_ {
+        let all = self.accounts.iter().map(|(name, account)| (*name, *account));
+        all.filter(move |(_, account)| account.table() == table)
+    }
+
+    /// The same with nothing counted yet: counts are the kernel's.
+    pub(crate) fn without_counts(mut self) -> Contents {
+        self.accounts.values_mut().for_each(|account| *account = account.without_counts());
+        self
     }
 
     /// Whether something of it stands in a table.
@@ -51,6 +65,7 @@ impl Contents {
             Table::Dom0 => !self.dom0.is_empty(),
             Table::Untracked => !self.untracked.is_empty(),
             Table::Forwards => !self.forwards.is_empty(),
+            Table::Accounts | Table::RoutedAccounts => self.accounts_in(table).next().is_some(),
         }
     }
 
@@ -67,6 +82,7 @@ impl Contents {
             Step::SetGuard { vif, to, .. } => set(&mut self.guards, *vif, to),
             Step::SetDom0 { interface, to, .. } => set(&mut self.dom0, *interface, to),
             Step::SetUntracked { vif, to, .. } => set(&mut self.untracked, *vif, to),
+            Step::SetAccount { name, to, .. } => set(&mut self.accounts, *name, to),
             Step::AddMasquerade { masquerade } => drop(self.masquerades.insert(masquerade.clone())),
             Step::DeleteMasquerade { masquerade } => drop(self.masquerades.remove(masquerade)),
             Step::AddForward { forward, .. } => drop(self.forwards.insert(forward.clone())),

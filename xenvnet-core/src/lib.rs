@@ -42,6 +42,7 @@
 //! for changes.
 #![forbid(unsafe_code)]
 
+mod account;
 mod antispoof;
 mod apply;
 mod asked;
@@ -88,6 +89,7 @@ mod verify;
 mod vif;
 mod xend_config;
 
+pub use account::{Account, Counter};
 pub use antispoof::{Antispoof, Lock};
 pub use bridge::Bridge;
 pub use contents::Contents;

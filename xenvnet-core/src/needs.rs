@@ -42,6 +42,8 @@ pub(crate) struct Needs {
     pub(crate) nat: bool,
     /// Ports that lead to guests.
     pub(crate) forwards: bool,
+    /// Traffic that is counted.
+    pub(crate) accounts: bool,
     /// Networks of these bridges alone.
     pub(crate) networks_of: BTreeSet<IfName>,
     pub(crate) sysctls: bool,
@@ -82,6 +84,8 @@ impl Needs {
             (Table::Dom0, self.all_dom0 || !self.dom0.is_empty()),
             (Table::Untracked, self.all_guards || self.untracking),
             (Table::Forwards, self.forwards),
+            (Table::Accounts, self.accounts),
+            (Table::RoutedAccounts, self.accounts),
         ];
         wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(table, _)| table).collect()
     }
@@ -106,6 +110,7 @@ impl Needs {
         self.renamed.extend(other.renamed);
         self.nat |= other.nat;
         self.forwards |= other.forwards;
+        self.accounts |= other.accounts;
         self.networks_of.extend(other.networks_of);
         self.sysctls |= other.sysctls;
         self.settings_of.extend(other.settings_of);
@@ -159,6 +164,7 @@ impl Operation {
                 let names = [attachment.vif, attachment.final_name()];
                 names.into_iter().for_each(|name| needs.vif(name));
                 needs.fresh.extend(names);
+                needs.accounts = attachment.accounted;
                 match &attachment.to {
                     Port::Bridge { bridge, untracked, .. } => {
                         needs.untracking = *untracked;
@@ -188,6 +194,7 @@ impl Operation {
                 needs.unbridged.insert(*vif);
                 needs.dom0.insert(*vif);
             }
+            Operation::ForgetAccount { .. } => needs.accounts = true,
             Operation::SetDom0 { interface, .. } => {
                 needs.links.insert(*interface);
                 needs.all_dom0 = true;

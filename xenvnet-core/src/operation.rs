@@ -1,5 +1,6 @@
 //! What is asked: one value a verb, and the plan that brings it about.
 
+use crate::account;
 use crate::antispoof::Lock;
 use crate::bridge::{self, Bridge};
 use crate::dom0::Dom0;
@@ -94,6 +95,12 @@ pub enum Operation {
         /// What they reach.
         access: Dom0,
     },
+    /// What a guest sent and received is counted no longer, and what was counted is forgotten. An
+    /// interface of that name stays as it is; attached as [`Attachment::accounted`] it begins anew.
+    ForgetAccount {
+        /// The name under which it was counted. It need not be there any more.
+        name: IfName,
+    },
     /// A network runs.
     StartNetwork(Network),
     /// A network does not run; forwarding is as it was before the first of them.
@@ -124,6 +131,7 @@ impl Operation {
             Operation::AttachVif(_) => "attach_vif",
             Operation::DetachVif { .. } => "detach_vif",
             Operation::SetDom0 { .. } => "set_dom0",
+            Operation::ForgetAccount { .. } => "forget_account",
             Operation::StartNetwork(_) => "start_network",
             Operation::StopNetwork(_) => "stop_network",
         }
@@ -148,6 +156,7 @@ impl Operation {
         "attach_vif",
         "detach_vif",
         "set_dom0",
+        "forget_account",
         "start_network",
         "stop_network",
     ];
@@ -179,6 +188,7 @@ impl Operation {
             Operation::AttachVif(attachment) => attachment.plan(now),
             Operation::DetachVif { vif } => Ok(vif::plan_detach(*vif, now)),
             Operation::SetDom0 { interface, access } => access.plan(*interface, now),
+            Operation::ForgetAccount { name } => Ok(account::plan_forget(*name, now)),
             Operation::StartNetwork(network) => network.plan_start(now),
             Operation::StopNetwork(network) => network.plan_stop(now),
         }
@@ -247,6 +257,7 @@ impl fmt::Display for Operation {
             Operation::AttachVif(attachment) => write!(f, "attach {} to {}", attachment.vif, attachment.to),
             Operation::DetachVif { vif } => write!(f, "detach {vif}"),
             Operation::SetDom0 { interface, .. } => write!(f, "set what guests on {interface} reach on dom0"),
+            Operation::ForgetAccount { name } => write!(f, "forget the account of {name}"),
             Operation::StartNetwork(network) => write!(f, "start {}", network.noun()),
             Operation::StopNetwork(network) => write!(f, "stop {}", network.noun()),
         }

@@ -1,5 +1,6 @@
 //! The order of steps in which attaching takes few messages and is safe at each of them.
 
+use crate::account::Account;
 use crate::plan::{Plan, Step};
 use crate::table::Table;
 use std::collections::BTreeSet;
@@ -28,10 +29,12 @@ pub(crate) fn in_phases(plan: Plan) -> Plan {
         Step::DeleteRoute { .. } | Step::DeleteAddress { .. } | Step::DeleteEntry { .. } => 0,
         Step::Down { .. } => 1,
         Step::SetGuard { table: Table::Netdev, to: Some(_), .. } | Step::AddHook { .. } => 4,
-        Step::AddTable { table: Table::Netdev | Table::Inet } => 4,
-        Step::RewriteTable { table: Table::Netdev | Table::Inet } => 4,
+        // With the lock of its guest, so that both are one transaction.
+        Step::SetAccount { to: Some(Account { routed: true, .. }), .. } => 4,
+        Step::AddTable { table: Table::Netdev | Table::Inet | Table::RoutedAccounts } => 4,
+        Step::RewriteTable { table: Table::Netdev | Table::Inet | Table::RoutedAccounts } => 4,
         Step::AddTable { .. } | Step::RewriteTable { .. } | Step::SetGuard { .. } | Step::ForgetDrops { .. } => 2,
-        Step::DeleteHook { .. } | Step::SetDom0 { .. } | Step::SetUntracked { .. } => 2,
+        Step::DeleteHook { .. } | Step::SetDom0 { .. } | Step::SetUntracked { .. } | Step::SetAccount { .. } => 2,
         Step::Check { .. } => 5,
         Step::Up { .. } => 6,
         Step::AddAddress { .. } | Step::AddRoute { .. } | Step::AddEntry { .. } => 7,

@@ -1,5 +1,6 @@
 //! What to do: steps, each with its inverse, as plain data.
 
+use crate::account::Account;
 use crate::contents::Contents;
 use crate::dom0::Dom0;
 use crate::drops::DropReason;
@@ -233,6 +234,9 @@ pub enum Step {
     SetDom0 { interface: IfName, from: Option<Dom0>, to: Option<Dom0> },
     /// Changes whether dom0 tracks the connections of a bridged guest.
     SetUntracked { vif: IfName, from: Option<Untracked>, to: Option<Untracked> },
+    /// Opens or ends an account of a guest's traffic. One that moves to another table, or comes back,
+    /// has the counts that it had.
+    SetAccount { name: IfName, from: Option<Account>, to: Option<Account> },
     /// Writes the fixed part of one of our tables anew, in place: what it holds stays in force.
     RewriteTable { table: Table },
     /// Makes all of our tables, fixed parts and contents, what they are to be, in one transaction.
@@ -286,6 +290,7 @@ impl Step {
             DeleteHook { vif } => AddHook { vif },
             SetDom0 { interface, from, to } => SetDom0 { interface, from: to, to: from },
             SetUntracked { vif, from, to } => SetUntracked { vif, from: to, to: from },
+            SetAccount { name, from, to } => SetAccount { name, from: to, to: from },
             AddMasquerade { masquerade } => DeleteMasquerade { masquerade },
             DeleteMasquerade { masquerade } => AddMasquerade { masquerade },
             AddForward { forward, alone } => DeleteForward { forward, alone },
@@ -324,7 +329,7 @@ impl Step {
             AddMasquerade { .. } | DeleteMasquerade { .. } | AddNetwork { .. } | DeleteNetwork { .. } => Vec::new(),
             AddForward { .. } | DeleteForward { .. } => Vec::new(),
             AddHook { .. } | DeleteHook { .. } | SetDom0 { .. } | SetUntracked { .. } => Vec::new(),
-            RewriteTable { .. } | Restore { .. } => Vec::new(),
+            SetAccount { .. } | RewriteTable { .. } | Restore { .. } => Vec::new(),
         }
     }
 
@@ -372,6 +377,8 @@ impl Step {
             DeleteHook { vif } => format!("stop filtering what comes in by {vif}"),
             SetDom0 { interface, .. } => format!("set what guests on {interface} reach on dom0"),
             SetUntracked { vif, .. } => format!("set whether connections of {vif} are tracked"),
+            SetAccount { name, to: Some(_), .. } => format!("account for {name}"),
+            SetAccount { name, to: None, .. } => format!("forget the account of {name}"),
             RewriteTable { table } => format!("rewrite {table}"),
             Restore { .. } => "restore the tables".to_owned(),
         }
@@ -466,6 +473,14 @@ impl fmt::Display for Step {
             SetUntracked { vif, to, .. } => {
                 write!(f, "{} {vif}: connections untracked", if to.is_some() { '+' } else { '-' })
             }
+            SetAccount { name, from, to } => match (from, to) {
+                (None, Some(to)) => write!(f, "+ {name}: account {}", to.index),
+                (Some(_), Some(to)) => {
+                    write!(f, "~ {name}: account {}, {}", to.index, if to.routed { "routed" } else { "bridged" })
+                }
+                (Some(from), None) => write!(f, "- {name}: account {}", from.index),
+                (None, None) => write!(f, "- {name}: account"),
+            },
             RewriteTable { table } => write!(f, "~ {table}: rules written anew"),
             Restore { .. } => f.write_str("~ tables: as they are to be"),
             ForgetDrops { vif, .. } => write!(f, "- {vif}: drop counters"),

@@ -1,5 +1,6 @@
 //! What is: the part of a host's network that operations depend on, as plain data.
 
+use crate::account::Account;
 use crate::dom0::Dom0;
 use crate::drops::Drops;
 use crate::entry::{Entry, EntryKind};
@@ -80,6 +81,9 @@ pub struct Snapshot {
     pub forwards: BTreeSet<Forward>,
     /// Networks that run.
     pub networks: BTreeMap<NetworkId, NetworkRecord>,
+    /// Traffic that is counted, by the name of the guest's interface, whether that is there or not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accounts: BTreeMap<IfName, Account>,
     /// Kernel settings.
     pub sysctls: BTreeMap<Sysctl, u32>,
     /// Settings of single interfaces, where something may have to be moved or put back.
@@ -368,6 +372,7 @@ impl Snapshot {
                 (self.guards, self.ingress, self.dom0) = (contents.guards, contents.ingress, contents.dom0);
                 (self.untracked, self.masquerades) = (contents.untracked, contents.masquerades);
                 (self.networks, self.forwards) = (contents.networks, contents.forwards);
+                self.accounts = contents.accounts;
             }
             SetGuard { table, vif, to, .. } => {
                 let guards = if table == Table::Netdev { &mut self.ingress } else { &mut self.guards };
@@ -383,6 +388,7 @@ impl Snapshot {
             }
             SetDom0 { interface, to, .. } => set_or_remove(&mut self.dom0, interface, to),
             SetUntracked { vif, to, .. } => set_or_remove(&mut self.untracked, vif, to),
+            SetAccount { name, to, .. } => set_or_remove(&mut self.accounts, name, to),
             ForgetDrops { table, vif, reasons } => {
                 self.drops.retain(|drops| drops.table != table || drops.vif != vif || !reasons.contains(&drops.reason));
             }

@@ -32,16 +32,28 @@ pub enum Table {
     Untracked,
     /// `table inet xenvnet_forwards`: ports of dom0 that lead to guests.
     Forwards,
+    /// `table bridge xenvnet_accounts`: traffic of bridged guests, counted under their names.
+    Accounts,
+    /// `table inet xenvnet_accounts`: the same of routed guests.
+    RoutedAccounts,
 }
 
 impl Table {
     /// All of them.
     ///
     /// ```
-    /// assert_eq!(xenvnet_core::Table::ALL.len(), 6);
+    /// assert_eq!(xenvnet_core::Table::ALL.len(), 8);
     /// ```
-    pub const ALL: &'static [Table] =
-        &[Table::Bridge, Table::Netdev, Table::Inet, Table::Dom0, Table::Untracked, Table::Forwards];
+    pub const ALL: &'static [Table] = &[
+        Table::Bridge,
+        Table::Netdev,
+        Table::Inet,
+        Table::Dom0,
+        Table::Untracked,
+        Table::Forwards,
+        Table::Accounts,
+        Table::RoutedAccounts,
+    ];
 
     /// Its name within its family.
     ///
@@ -54,7 +66,13 @@ impl Table {
             Table::Dom0 => "xenvnet_dom0",
             Table::Untracked => "xenvnet_untracked",
             Table::Forwards => "xenvnet_forwards",
+            Table::Accounts | Table::RoutedAccounts => "xenvnet_accounts",
         }
+    }
+
+    /// Whether it only counts: what is wrong with it lets nothing through.
+    pub(crate) fn is_of_accounts(self) -> bool {
+        matches!(self, Table::Accounts | Table::RoutedAccounts)
     }
 
     /// Its family, as nft(8) names it.
@@ -64,9 +82,9 @@ impl Table {
     /// ```
     pub const fn family(self) -> &'static str {
         match self {
-            Table::Bridge | Table::Untracked => "bridge",
+            Table::Bridge | Table::Untracked | Table::Accounts => "bridge",
             Table::Netdev => "netdev",
-            Table::Inet | Table::Dom0 | Table::Forwards => "inet",
+            Table::Inet | Table::Dom0 | Table::Forwards | Table::RoutedAccounts => "inet",
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::lan::{Lan, ROUTER};
 use crate::proof::{bridge_by_ip, name, prove_again};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-use xenvnet_core::{Antispoof, Attachment, ErrorKind, IfName, Lock, MacAddr, MacPrefix, Operation, Outcome};
+use xenvnet_core::{Account, Antispoof, Attachment, ErrorKind, IfName, Lock, MacAddr, MacPrefix, Operation, Outcome};
 use xenvnet_tests::{Dom0, Dump, FakeVif, bridge_json, hears, hears_from, ip, ip_json, nft_ruleset};
 
 const MAC: &str = "00:16:3e:00:00:01";
@@ -127,6 +128,39 @@ fn row_10_a_vifname_that_is_taken_is_refused_and_its_owner_stays() {
     assert_eq!(ip_json("link show dev http")[0]["operstate"], "UP");
 }
 
+/// Counters, and the number that SNMP goes by, began anew at each restart of the guest.
+#[test]
+fn row_10_counters_and_their_number_stay_with_the_guests_name() {
+    let Some((dom0, mut guest)) = host() else { return };
+    ip("addr add 10.98.98.1/24 dev xenbr0");
+    let (mut before, mut numbers) = (Account::new(1), BTreeSet::new());
+    for domain in 2..5 {
+        let attachment = to_bridge(guest.name).rename(name("http")).accounted(true);
+        dom0.host.attach_vif(&attachment).unwrap();
+        let link = &ip_json("-s link show dev http")[0];
+        numbers.insert(link["ifindex"].as_u64().unwrap());
+        assert_eq!(link["stats64"]["rx"]["packets"], 0, "the kernel's own begin anew");
+        guest.wait_for_carrier();
+        guest.address("10.98.98.2/24", "");
+        assert!(hears(&dom0.namespace(), "10.98.98.1", &guest.guest));
+        let account = dom0.host.snapshot().unwrap().accounts[&name("http")];
+        assert!(account.sent.packets > before.sent.packets, "{account:?} after {before:?}");
+        assert!(account.received.packets > before.received.packets, "{account:?} after {before:?}");
+        assert_eq!(account.index, before.index);
+        before = account;
+        // The guest goes as it likes: once somebody says so.
+        if domain == 3 {
+            dom0.host.detach_vif(name("http")).unwrap();
+        }
+        ip("link del http");
+        // What is left of its lock goes by a repair, its account does not.
+        dom0.host.repair().unwrap();
+        assert_eq!(dom0.host.snapshot().unwrap().accounts[&name("http")], account);
+        guest = dom0.guest(&format!("vif{domain}.0"), MAC);
+    }
+    assert_eq!(numbers.len(), 3, "the kernel's own number is another each time");
+}
+
 /// The MAC address says which IPv4 address a guest has, or is one of Xen's own.
 #[test]
 fn row_08_mac_addresses_of_prgmr_and_of_xen() {
@@ -139,7 +173,7 @@ fn row_08_mac_addresses_of_prgmr_and_of_xen() {
     for octets in [[0x2f, 0], [0x00, 0x16]] {
         assert!(MacPrefix::new(octets).is_err(), "{octets:x?}");
     }
-    let macs: std::collections::BTreeSet<_> = (0..64).map(|_| MacAddr::random_xen().unwrap()).collect();
+    let macs: BTreeSet<_> = (0..64).map(|_| MacAddr::random_xen().unwrap()).collect();
     assert!(macs.len() > 60 && macs.iter().all(|mac| mac.octets()[..3] == [0x00, 0x16, 0x3e]));
     // The kernel takes it for a card, and the guest has its address by it.
     let Some((dom0, _guest)) = host() else { return };

@@ -1,5 +1,6 @@
 //! What people read: plans as diffs, snapshots as tables.
 
+mod accounts;
 mod columns;
 mod dom0;
 mod guests;
@@ -9,6 +10,7 @@ mod report;
 mod spec;
 mod topology;
 
+pub(crate) use accounts::accounts;
 pub(crate) use dom0::{access_of, access_table, interfaces};
 pub(crate) use guests::{guest_table, guests, is_in_force};
 pub(crate) use macs::mac_check;

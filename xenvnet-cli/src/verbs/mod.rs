@@ -1,5 +1,6 @@
 //! One file a group of verbs: arguments in, operations or a report out.
 
+pub(crate) mod accounting;
 pub(crate) mod antispoof;
 pub(crate) mod bridge;
 pub(crate) mod confirm;

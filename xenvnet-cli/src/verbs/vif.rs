@@ -32,9 +32,9 @@ pub(crate) enum Verb {
 
 /// Every argument of `vif attach` that says what a file would say.
 #[rustfmt::skip]
-const ALL_BUT_FILE: [&str; 20] = [
+const ALL_BUT_FILE: [&str; 21] = [
     "vif", "spec", "bridge", "isolated", "untracked", "route", "gateway", "gateway_dev", "route_to", "dom0", "nat", "uplink",
-    "mac", "ip", "dhcp", "no_link_local", "disabled", "unlocked", "name", "mtu",
+    "mac", "ip", "dhcp", "no_link_local", "disabled", "unlocked", "name", "mtu", "accounted",
 ];
 
 /// What a guest's configuration says itself, and what it cannot say.
@@ -106,6 +106,9 @@ pub(crate) struct Attach {
     /// Its MTU in bytes [default: that of the bridge; routed: the one it has].
     #[arg(long, value_name = "BYTES")]
     mtu: Option<u32>,
+    /// Its traffic is counted under the name that it gets, best its own (--name); see `xenvnet accounting`.
+    #[arg(long)]
+    accounted: bool,
     /// JSON: an attachment or a list of them, carried out in bulk, all or nothing; - for stdin.
     #[arg(long, conflicts_with_all = ALL_BUT_FILE, value_name = "FILE.json")]
     file: Option<PathBuf>,
@@ -150,7 +153,8 @@ impl Attach {
         defaults.bridge = self.bridge.unwrap_or(defaults.bridge);
         defaults.gateway_device = self.gateway_dev;
         let spec = self.dialect.read(spec)?;
-        Ok(spec.attachment(self.interface()?, &defaults, self.dialect.strictness())?)
+        let attachment = spec.attachment(self.interface()?, &defaults, self.dialect.strictness())?;
+        Ok(attachment.accounted(self.accounted))
     }
 
     fn attachment(self) -> Result<Attachment> {
@@ -174,7 +178,7 @@ impl Attach {
         };
         attachment.name = self.name;
         attachment.mtu = self.mtu;
-        Ok(attachment)
+        Ok(attachment.accounted(self.accounted))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The messages of a step.
 
 use super::Applier;
+use crate::account::Account;
 use crate::edge::transport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard;
@@ -129,6 +130,18 @@ impl Applier<'_> {
                 let change = nf::untracked::change_tracking(*vif, now.untracked.get(vif), to.as_ref());
                 table.into_iter().flatten().chain(change).collect()
             }
+            Step::SetAccount { name, from, to } => {
+                if !self.tolerant {
+                    return Ok(nf::accounts::change(*name, from.as_ref(), to.as_ref()));
+                }
+                let now = self.look(Needs { accounts: true, ..Needs::default() }, step)?;
+                let there = now.accounts.get(name);
+                // What was counted meanwhile counts too.
+                let to = to.map(|to| there.map_or(to, |there| Account { routed: to.routed, ..*there }));
+                let missing = to.map(|to| to.table()).filter(|table| !now.has(*table));
+                let change = nf::accounts::change(*name, there, to.as_ref());
+                missing.map(nf::add_table).into_iter().flatten().chain(change).collect()
+            }
             Step::RewriteTable { table } => {
                 let found = self.edge.inspect(*table).map_err(|error| error.doing(step.verb()))?;
                 if found.is_present() { nf::rewrite(*table, &found, None) } else { nf::add_table(*table) }
@@ -209,6 +222,7 @@ impl Applier<'_> {
             Table::Bridge | Table::Netdev => !is_empty(nf::guard::get_every(table))?,
             Table::Dom0 => !is_empty(nf::dom0::get_every())?,
             Table::Untracked => !is_empty(nf::untracked::get_every())?,
+            Table::Accounts | Table::RoutedAccounts => !is_empty(nf::accounts::get_sent(table))?,
             Table::Forwards => {
                 let [four, six] = nf::forwards::get_every();
                 !(is_empty(four)? && is_empty(six)?)

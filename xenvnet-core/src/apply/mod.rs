@@ -451,6 +451,7 @@ fn medium(step: &Step) -> Medium {
         | Step::DeleteHook { .. }
         | Step::SetDom0 { .. }
         | Step::SetUntracked { .. }
+        | Step::SetAccount { .. }
         | Step::RewriteTable { .. }
         | Step::Restore { .. }
         | Step::AddForward { .. }

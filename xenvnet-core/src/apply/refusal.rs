@@ -100,6 +100,8 @@ fn options(table: Table) -> &'static str {
         Table::Inet => "CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT and CONFIG_NFT_MASQ",
         Table::Dom0 => "CONFIG_NF_TABLES_INET and CONFIG_NFT_CT",
         Table::Untracked => "CONFIG_NF_TABLES_BRIDGE and CONFIG_NFT_CT",
+        Table::Accounts => "CONFIG_NF_TABLES_BRIDGE",
+        Table::RoutedAccounts => "CONFIG_NF_TABLES_INET",
         Table::Forwards => "CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT, CONFIG_NFT_MASQ and CONFIG_NFT_FIB_INET",
     }
 }

@@ -112,7 +112,8 @@ impl Edge {
             read: BTreeSet::new(),
         };
         reading.all_links()?;
-        let needs = Needs { nat: true, forwards: true, all_guards: true, all_dom0: true, ..Needs::default() };
+        let needs =
+            Needs { nat: true, forwards: true, accounts: true, all_guards: true, all_dom0: true, ..Needs::default() };
         reading.all_addresses()?;
         reading.entries()?;
         reading.layouts()?;

@@ -1,6 +1,7 @@
 //! What nf_tables tells: what stands in our tables.
 
 use super::{GUESTS, Reading, refusal_error, transport};
+use crate::account::Account;
 use crate::drops::{DropReason, Drops};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
@@ -218,6 +219,11 @@ impl Reading<'_> {
                 self.snapshot.forwards.extend(forwards);
             }
         }
+        for table in [Table::Accounts, Table::RoutedAccounts] {
+            if needs.accounts && self.snapshot.has(table) {
+                self.accounts(table)?;
+            }
+        }
         if (needs.nat || needs.networks) && self.snapshot.has(Table::Inet) {
             let answer = self.nf_dump(&nf::networks::get_every())?;
             answer.messages.iter().for_each(|(_, body)| self.take_network(body));
@@ -226,6 +232,20 @@ impl Reading<'_> {
             let answer = self.nf_dump(&nf::get_masquerades())?;
             let rules = answer.messages.iter().filter_map(|(_, body)| nf::parse_masquerade(body));
             self.snapshot.masquerades.extend(rules.map(|(masquerade, _)| masquerade));
+        }
+        Ok(())
+    }
+
+    fn accounts(&mut self, table: Table) -> Result<()> {
+        let sent = self.nf_dump(&nf::accounts::get_sent(table))?;
+        let sent = sent.messages.iter().flat_map(|(_, body)| nf::accounts::parse_sent(table, body));
+        self.snapshot.accounts.extend(sent);
+        let received = self.nf_dump(&nf::accounts::get_received(table))?;
+        for (name, counter) in received.messages.iter().flat_map(|(_, body)| nf::accounts::parse_received(body)) {
+            let of_table = |account: &&mut Account| account.table() == table;
+            if let Some(account) = self.snapshot.accounts.get_mut(&name).filter(of_table) {
+                account.received = counter;
+            }
         }
         Ok(())
     }

@@ -232,6 +232,20 @@ impl Host {
         self.run(&Operation::SetDom0 { interface, access })
     }
 
+    /// What a guest sent and received is counted no longer, and what was counted is forgotten; see
+    /// [`Account`](crate::Account). Undone, it goes on from what it had counted.
+    ///
+    /// # Errors
+    /// Those of [`Host::run`].
+    ///
+    /// ```no_run
+    /// xenvnet_core::Host::open()?.forget_account("web".parse()?)?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn forget_account(&self, name: IfName) -> Result<Outcome> {
+        self.run(&Operation::ForgetAccount { name })
+    }
+
     /// A network runs. Dom0 forwards then; with IPv6 it no longer takes router advertisements
     /// unless `accept_ra` is 2 (Documentation/networking/ip-sysctl).
     ///

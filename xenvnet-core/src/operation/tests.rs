@@ -382,20 +382,22 @@ fn operations() -> impl Strategy<Value = Operation> {
         vifs().prop_map(|vif| Operation::ClearAntispoof { vif }),
         masquerades().prop_map(Operation::MasqueradeSubnet),
         masquerades().prop_map(Operation::UnmasqueradeSubnet),
-        (vifs(), bridges(), locks(), any::<(bool, bool)>(), proptest::option::of(Just(name("web")))).prop_map(
-            |(vif, bridge, lock, (isolated, untracked), rename)| {
+        (vifs(), bridges(), locks(), any::<[bool; 3]>(), proptest::option::of(Just(name("web")))).prop_map(
+            |(vif, bridge, lock, [isolated, untracked, accounted], rename)| {
                 let attachment = Attachment::bridged(vif, bridge, lock).isolated(isolated).untracked(untracked);
+                let attachment = attachment.accounted(accounted);
                 Operation::AttachVif(rename.map_or(attachment.clone(), |name| attachment.rename(name)))
             }
         ),
-        (vifs(), locks(), any::<bool>(), proptest::option::of(Just(name("web"))), accesses()).prop_map(
-            |(vif, lock, gateway, rename, access)| {
-                let attachment = Attachment::routed(vif, lock).dom0(access);
+        (vifs(), locks(), any::<[bool; 2]>(), proptest::option::of(Just(name("web"))), accesses()).prop_map(
+            |(vif, lock, [gateway, accounted], rename, access)| {
+                let attachment = Attachment::routed(vif, lock).dom0(access).accounted(accounted);
                 let attachment = if gateway { attachment.gateway("10.98.98.1".parse().unwrap()) } else { attachment };
                 Operation::AttachVif(rename.map_or(attachment.clone(), |name| attachment.rename(name)))
             }
         ),
         vifs().prop_map(|vif| Operation::DetachVif { vif }),
+        vifs().prop_map(|name| Operation::ForgetAccount { name }),
         forwards().prop_map(Operation::ForwardPort),
         forwards().prop_map(|forward| Operation::UnforwardPort { port: forward.port }),
         (bridges(), accesses()).prop_map(|(interface, access)| Operation::SetDom0 { interface, access }),

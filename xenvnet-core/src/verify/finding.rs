@@ -108,6 +108,8 @@ pub enum Finding {
     NetworkForgotten { network: Network },
     /// Dom0 keeps track of a guest's connections although it should not.
     Tracked { vif: IfName },
+    /// What a guest sends or receives is not counted as was asked for.
+    NotAccounted { vif: IfName },
     /// The bridge of a network that runs is gone, or has another name.
     NoBridge { network: Network },
     /// What guests reach on dom0 is said of an interface that is not there.
@@ -150,6 +152,7 @@ impl Finding {
         "not_forwarded",
         "network_forgotten",
         "tracked",
+        "not_accounted",
         "no_bridge",
         "no_such_interface",
         "forward_drop",
@@ -187,6 +190,7 @@ impl Finding {
             NotForwarded { .. } => "not_forwarded",
             NetworkForgotten { .. } => "network_forgotten",
             Tracked { .. } => "tracked",
+            NotAccounted { .. } => "not_accounted",
             NoBridge { .. } => "no_bridge",
             NoSuchInterface { .. } => "no_such_interface",
             ForwardDrop { .. } => "forward_drop",
@@ -214,7 +218,11 @@ impl Finding {
             | NotMasqueraded { .. }
             | NetworkForgotten { .. }
             | NotForwarded { .. } => Severity::Fault,
-            Tracked { .. } | CutOff | NoSuchInterface { .. } => Severity::Fault,
+            // Nothing gets through by them.
+            TableMissing { table } | TableDormant { table } | TableAltered { table, .. } if table.is_of_accounts() => {
+                Severity::Fault
+            }
+            NotAccounted { .. } | Tracked { .. } | CutOff | NoSuchInterface { .. } => Severity::Fault,
             _ => Severity::Hole,
         }
     }
@@ -309,6 +317,7 @@ impl fmt::Display for Finding {
             NotForwarded { forward } => write!(f, "{} leads to {} no longer", forward.port, forward.to),
             NetworkForgotten { network } => write!(f, "the record of a network that runs is gone: {network}"),
             Tracked { vif } => write!(f, "dom0 tracks connections of {vif}, which should be untracked"),
+            NotAccounted { vif } => write!(f, "traffic of {vif} is not counted as it should be"),
             NoBridge { network } => write!(f, "what a network runs on is gone: {network}"),
             NoSuchInterface { interface, asked } => {
                 write!(f, "dom0 is {asked} to guests on {interface}, and there is no such interface")

@@ -5,6 +5,7 @@ mod repair;
 
 pub use finding::{Finding, Report, Severity};
 
+use crate::account::Account;
 use crate::asked::Asked;
 use crate::contents::Contents;
 use crate::edge::GUESTS;
@@ -46,7 +47,8 @@ impl Evidence {
     /// What is said to stand: by the kernel's own comments, which whoever set a lock last wrote; and
     /// where they are gone, or too short for a lock, as it was asked for here.
     fn said(&self) -> Contents {
-        let Snapshot { guards, ingress, dom0, untracked, masquerades, networks, forwards, .. } = self.now.clone();
+        let Snapshot { guards, ingress, dom0, untracked, masquerades, networks, forwards, accounts, .. } =
+            self.now.clone();
         let mut said = self.asked.contents.clone();
         let whole = |guard: &Guard| guard.device != 0 && guard.to_string().len() <= COMMENT_MAX;
         for (said, told) in [(&mut said.guards, guards), (&mut said.ingress, ingress)] {
@@ -60,6 +62,12 @@ impl Evidence {
         said.untracked.extend(untracked);
         said.masquerades.extend(masquerades);
         said.forwards.extend(forwards);
+        for (name, account) in accounts {
+            // Where its number is gone it is remembered, or nobody asked for it.
+            let index =
+                if account.index == 0 { said.accounts.get(&name).map(|said| said.index) } else { Some(account.index) };
+            said.accounts.extend(index.map(|index| (name, Account { index, ..account })));
+        }
         // What a network that is gone left behind is not brought back.
         said.networks.retain(|id, _| self.now.link(id.link()).is_some());
         said.networks.extend(networks);
@@ -90,7 +98,8 @@ impl Evidence {
                 steps.push(Step::Enslave { port, bridge, state, macs: Vec::new(), pinning });
             }
         }
-        if said != self.asked.contents {
+        // Written anew for each packet that was counted it would never be done.
+        if said.clone().without_counts() != self.asked.contents.clone().without_counts() {
             steps.push(Step::Restore { contents: Box::new(said) });
         }
         steps.into_iter().collect()
@@ -272,6 +281,10 @@ impl Judgement<'_> {
                 None => leftover(),
             },
             Table::Forwards => None,
+            Table::Accounts | Table::RoutedAccounts => match wanted.accounts.get(&name) {
+                Some(account) if account.table() == table => Some(Finding::NotAccounted { vif: name }),
+                _ => leftover(),
+            },
             Table::Untracked => match wanted.untracked.contains_key(&name) {
                 true if self.is_renamed(name) => None,
                 true => Some(Finding::Tracked { vif: name }),

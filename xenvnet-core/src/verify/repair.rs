@@ -68,6 +68,7 @@ fn is_of_the_tables(finding: &Finding) -> bool {
             | NotForwarded { .. }
             | NetworkForgotten { .. }
             | Tracked { .. }
+            | NotAccounted { .. }
     )
 }
 

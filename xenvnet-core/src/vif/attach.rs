@@ -1,6 +1,7 @@
 //! A vif made ready, in the order that never leaves it up without its lock.
 
 use super::{Attachment, Port, VIF_GROUP};
+use crate::account;
 use crate::bridge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::{self, Guard, Hold};
@@ -53,6 +54,11 @@ impl Attachment {
             auto_link_local: Some(false),
             alias: (self.final_name() != self.vif).then(|| self.vif.to_string()),
         }
+    }
+
+    /// The account, under the name that it has by then.
+    pub(super) fn steps_accounted(&self, routed: bool, now: &Snapshot) -> Vec<Step> {
+        if self.accounted { account::steps_open(self.final_name(), routed, now) } else { Vec::new() }
     }
 
     /// The renaming, and the locks of these tables, under the name that it has by then.
@@ -173,6 +179,7 @@ impl Bridged<'_> {
         let tables: &[Table] = if paired { &[Table::Bridge, Table::Netdev] } else { &[Table::Bridge] };
         plan.extend(attachment.steps_held(link, tables, now));
         plan.extend(self.steps_tracking(master, now));
+        plan.extend(attachment.steps_accounted(false, now));
         plan.extend(settings.map(|(from, to)| Step::SetLink { link: name, from, to }));
         let state = hold.state(link.port.unwrap_or_default());
         match enslave {

@@ -141,6 +141,9 @@ pub struct Attachment {
     pub lock: Lock,
     /// Where it leads.
     pub to: Port,
+    /// Whether its traffic is counted under the name that it gets; see [`Account`](crate::Account).
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub accounted: bool,
     /// Whether its addresses are announced here already.
     #[serde(default, skip_serializing_if = "is_announced")]
     pub presence: Presence,
@@ -166,6 +169,7 @@ impl Attachment {
             mtu: None,
             lock: lock.into(),
             to: Port::bridge(bridge),
+            accounted: false,
             presence: Presence::Announced,
         }
     }
@@ -260,6 +264,21 @@ impl Attachment {
         if let Port::Bridge { untracked, .. } = &mut self.to {
             *untracked = keep_out;
         }
+        self
+    }
+
+    /// With its traffic counted under the name that it gets ([`Account`](crate::Account)). An account
+    /// of that name goes on with what it counted; `false` ends none.
+    ///
+    /// ```
+    /// # use xenvnet_core::{Attachment, Lock};
+    /// let attachment = Attachment::bridged("vif1.0".parse()?, "xenbr0".parse()?, Lock::Unlocked);
+    /// assert!(attachment.rename("web".parse()?).accounted(true).accounted);
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    #[doc(alias = "accounting")]
+    pub fn accounted(mut self, counted: bool) -> Attachment {
+        self.accounted = counted;
         self
     }
 

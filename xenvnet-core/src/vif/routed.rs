@@ -55,6 +55,7 @@ impl Attachment {
             plan.extend(Dom0::Open.steps(link.name, now));
         }
         plan.extend(dom0.steps(name, now));
+        plan.extend(self.steps_accounted(true, now));
         plan.extend(settings.map(|(from, to)| Step::SetLink { link: name, from, to }));
         if !link.up || pause {
             let group = if self.lock.is_guarded() { VIF_GROUP } else { 0 };

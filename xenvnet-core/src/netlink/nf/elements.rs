@@ -1,11 +1,13 @@
 //! Set elements: the facts of a lock, drop counters, networks that run.
 
+use super::accounts::{self, RECEIVED, SENT};
 use super::ruleset::{
     AT_INGRESS, FORWARDS4, FORWARDS6, GUARDED, HAIRPIN4, HAIRPIN6, NETWORKS, OWN_DHCP, OWN_IP4, OWN_IP4NET, OWN_IP6,
     OWN_IP6_RAW, OWN_IP6NET, OWN_IP6NET_RAW, OWN_MAC, OWN_MAC_RAW, PINGED, SERVICES, SHIELDED, SOLICITED, TRACKED,
     UNTRACKED, UNTRACKED_MACS, dropped,
 };
 use super::{HEADER, comment, drop_sets, key_of, message, read_user_text};
+use crate::account::{Account, Counter};
 use crate::antispoof::{Fact, Lock};
 use crate::drops::{DropReason, Drops};
 use crate::guard::Guard;
@@ -18,14 +20,15 @@ use ipnetwork::{Ipv4Network, Ipv6Network};
 use nix::libc;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An element as bytes: its key, the end of its range, its comment.
+/// An element as bytes: its key, the end of its range, what it counted, its comment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Element {
-    key: Vec<u8>,
-    end: Option<Vec<u8>>,
+    pub(super) key: Vec<u8>,
+    pub(super) end: Option<Vec<u8>>,
     /// What a map maps it to.
-    data: Option<Vec<u8>>,
-    comment: Option<String>,
+    pub(super) data: Option<Vec<u8>>,
+    pub(super) counter: Option<Counter>,
+    pub(super) comment: Option<String>,
 }
 
 impl Element {
@@ -44,7 +47,11 @@ fn change(table: Table, what: i32, set: &str, elements: &[Element]) -> Request {
 }
 
 /// Adds or deletes elements of several sets.
-fn by_set(table: Table, what: i32, placed: impl IntoIterator<Item = (&'static str, Element)>) -> Vec<Request> {
+pub(super) fn by_set(
+    table: Table,
+    what: i32,
+    placed: impl IntoIterator<Item = (&'static str, Element)>,
+) -> Vec<Request> {
     let mut sets: BTreeMap<&'static str, Vec<Element>> = BTreeMap::new();
     for (set, element) in placed {
         sets.entry(set).or_default().push(element);
@@ -72,6 +79,13 @@ fn write(list: &mut Writer, element: &Element) {
         if let Some(text) = &element.comment {
             body.bytes(6, &comment(text));
         }
+        if let Some(counter) = element.counter {
+            body.nested(7, |expression| {
+                expression.text(1, "counter").nested(2, |data| {
+                    data.be64(1, counter.bytes).be64(2, counter.packets);
+                });
+            });
+        }
     });
 }
 
@@ -79,22 +93,22 @@ fn get(table: Table, set: &str, name: IfName) -> Request {
     change(table, libc::NFT_MSG_GETSETELEM, set, &[Element { key: key_of(name), ..Element::default() }])
 }
 
-fn get_all(table: Table, set: &str) -> Request {
+pub(super) fn get_all(table: Table, set: &str) -> Request {
     message(table, libc::NFT_MSG_GETSETELEM, 0, |body| {
         body.text(2, set);
     })
 }
 
-/// The elements of an answer: key, end, data, userdata, packets and octets of a counter.
-struct Seen<'a> {
-    key: &'a [u8],
+/// The elements of an answer: key, end, data, userdata, counter.
+pub(super) struct Seen<'a> {
+    pub(super) key: &'a [u8],
     end: Option<&'a [u8]>,
     data: Option<&'a [u8]>,
-    userdata: &'a [u8],
-    counter: Option<(u64, u64)>,
+    pub(super) userdata: &'a [u8],
+    pub(super) counter: Option<Counter>,
 }
 
-fn elements(body: &[u8]) -> impl Iterator<Item = Seen<'_>> {
+pub(super) fn elements(body: &[u8]) -> impl Iterator<Item = Seen<'_>> {
     Reader::after(body, HEADER).nested(3).filter_map(|(_, element)| {
         let element = element.nested();
         let counter = |kind: u16| {
@@ -102,7 +116,7 @@ fn elements(body: &[u8]) -> impl Iterator<Item = Seen<'_>> {
             let expression = if kind == 11 { expression.nested(1) } else { expression };
             (expression.find(1)?.text()? == "counter").then_some(())?;
             let data = expression.nested(2);
-            Some((data.find(2)?.be64()?, data.find(1)?.be64()?))
+            Some(Counter::new(data.find(2)?.be64()?, data.find(1)?.be64()?))
         };
         Some(Seen {
             key: element.nested(1).find(1)?.0,
@@ -119,7 +133,7 @@ pub(crate) fn has_elements(messages: &[(u16, Vec<u8>)]) -> bool {
     messages.iter().any(|(_, body)| elements(body).next().is_some())
 }
 
-fn name_of(key: &[u8]) -> Option<IfName> {
+pub(super) fn name_of(key: &[u8]) -> Option<IfName> {
     let name = key.get(..IfName::SIZE)?;
     let end = name.iter().position(|b| *b == 0)?;
     IfName::new(std::str::from_utf8(&name[..end]).ok()?).ok()
@@ -359,7 +373,7 @@ pub(crate) mod forwards {
         let port = [&[forward.port.protocol.number(), 0, 0, 0][..], &forward.port.port.to_be_bytes(), &[0, 0]].concat();
         let data = Some([&ip[..], &forward.to.port().to_be_bytes(), &[0, 0]].concat());
         let comment = Some(forward.to_string());
-        let mut placed = vec![(map, Element { key: port.clone(), data, comment, end: None })];
+        let mut placed = vec![(map, Element { key: port.clone(), data, comment, ..Element::default() })];
         placed.extend(forward.behind.map(|name| {
             let to =
                 [&[forward.port.protocol.number(), 0, 0, 0][..], &forward.to.port().to_be_bytes(), &[0, 0]].concat();
@@ -446,8 +460,8 @@ impl Locks {
 /// Drop counters in an answer.
 pub(crate) fn parse_drops(table: Table, reason: DropReason, body: &[u8]) -> Vec<Drops> {
     let drops = elements(body).filter_map(|seen| {
-        let (frames, octets) = seen.counter.unwrap_or_default();
-        Some(Drops { table, ..Drops::new(name_of(seen.key)?, reason, frames, octets) })
+        let Counter { packets, bytes } = seen.counter.unwrap_or_default();
+        Some(Drops { table, ..Drops::new(name_of(seen.key)?, reason, packets, bytes) })
     });
     drops.collect()
 }
@@ -474,6 +488,7 @@ pub(crate) mod raw {
             end: seen.end.map(<[u8]>::to_vec),
             data: seen.data.map(<[u8]>::to_vec),
             comment: read_user_text(0, seen.userdata).map(str::to_owned),
+            counter: seen.counter,
         };
         Some((set, elements(body).map(read).collect()))
     }
@@ -499,6 +514,9 @@ pub(crate) mod raw {
             }
             Table::Dom0 => contents.dom0.iter().flat_map(|(name, access)| dom0::placed(*name, access)).collect(),
             Table::Forwards => contents.forwards.iter().flat_map(forwards::placed).collect(),
+            Table::Accounts | Table::RoutedAccounts => {
+                contents.accounts_in(table).flat_map(|(name, account)| accounts::placed(name, &account)).collect()
+            }
             Table::Untracked => {
                 contents.untracked.iter().flat_map(|(vif, untracked)| untracked::placed(*vif, untracked)).collect()
             }
@@ -527,11 +545,15 @@ pub(crate) mod raw {
     pub(crate) fn says_the_same(set: &str, one: &Raw, other: &Raw) -> bool {
         let guard = |raw: &Raw| raw.comment.as_deref().and_then(Guard::parse_comment);
         let network = |raw: &Raw| raw.comment.as_deref().and_then(NetworkRecord::parse_comment);
+        let account = |raw: &Raw| raw.comment.as_deref().and_then(Account::parse_comment);
         one == other
             || one.key == other.key
                 && match set {
                     GUARDED => guard(one).is_some() && guard(one) == guard(other),
                     NETWORKS => network(one).is_some() && network(one) == network(other),
+                    SENT => account(one).is_some() && account(one) == account(other),
+                    // What was counted is the kernel's to say.
+                    RECEIVED => true,
                     _ => false,
                 }
     }

@@ -221,6 +221,13 @@ impl Rule {
         })
     }
 
+    /// The name of the interface that the packet goes out by is in a set.
+    pub(crate) fn oifname_in(self, set: &str) -> Rule {
+        self.load_meta(libc::NFT_META_OIFNAME, REGISTER).add("lookup", |data| {
+            data.text(1, set).be32(2, REGISTER);
+        })
+    }
+
     /// The name of the interface, the transport protocol and the destination port, together in a set.
     pub(crate) fn iifname_port_in(self, set: &str) -> Rule {
         let register = REGISTER + NAME_REGISTERS;

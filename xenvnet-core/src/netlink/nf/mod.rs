@@ -1,6 +1,7 @@
 //! nf_tables: our tables, the elements that make a lock, masquerade rules, networks
 //! (linux/netfilter/nf_tables.h, linux/netfilter/nfnetlink.h).
 
+pub(crate) mod accounts;
 mod elements;
 mod expr;
 mod hook;
@@ -34,9 +35,9 @@ const HEADER: usize = 4;
 
 fn family(table: Table) -> u8 {
     match table {
-        Table::Bridge | Table::Untracked => libc::NFPROTO_BRIDGE as u8,
+        Table::Bridge | Table::Untracked | Table::Accounts => libc::NFPROTO_BRIDGE as u8,
         Table::Netdev => libc::NFPROTO_NETDEV as u8,
-        Table::Inet | Table::Dom0 | Table::Forwards => libc::NFPROTO_INET as u8,
+        Table::Inet | Table::Dom0 | Table::Forwards | Table::RoutedAccounts => libc::NFPROTO_INET as u8,
     }
 }
 
@@ -163,6 +164,11 @@ fn add_set(table: Table, set: &Set, id: u32) -> Request {
             userdata.extend_from_slice(&key_typeof(set.key));
         }
         body.bytes(13, &userdata);
+        if set.counted {
+            body.nested(17, |expression| {
+                expression.text(1, "counter").nested(2, |_| {});
+            });
+        }
     })
 }
 

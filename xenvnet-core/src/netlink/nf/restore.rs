@@ -143,5 +143,13 @@ pub(crate) fn restore(found: &BTreeMap<Table, Inspection>, contents: &Contents) 
 }
 
 /// The hooks of the netdev table tell the inet table of their names, so that comes first.
-const RESTORED: [Table; 6] =
-    [Table::Inet, Table::Bridge, Table::Netdev, Table::Dom0, Table::Untracked, Table::Forwards];
+const RESTORED: [Table; 8] = [
+    Table::Inet,
+    Table::Bridge,
+    Table::Netdev,
+    Table::Dom0,
+    Table::Untracked,
+    Table::Forwards,
+    Table::Accounts,
+    Table::RoutedAccounts,
+];

@@ -3,6 +3,7 @@
 //!
 //! What a locked guest may send is in `policy`: one text for all tables that hold guests.
 
+use super::accounts::{self, SENT};
 use super::expr::{Base, ETHER_DADDR, IP_DADDR, IP6_DADDR, Is, Rule, Verdict};
 use super::policy;
 use crate::drops::DropReason;
@@ -51,11 +52,13 @@ pub(crate) struct Set {
     pub(crate) interval: bool,
     /// Filled by the packets themselves.
     pub(crate) dynamic: bool,
+    /// Whose elements count the packets that are looked up in it.
+    pub(crate) counted: bool,
     pub(crate) comment: &'static str,
 }
 
-const fn set(name: &'static str, key: &'static [Field], comment: &'static str) -> Set {
-    Set { name, key, data: &[], interval: false, dynamic: false, comment }
+pub(super) const fn set(name: &'static str, key: &'static [Field], comment: &'static str) -> Set {
+    Set { name, key, data: &[], interval: false, dynamic: false, counted: false, comment }
 }
 
 pub(crate) struct Hook {
@@ -83,6 +86,7 @@ pub(crate) fn ruleset(table: Table) -> Ruleset {
         Table::Dom0 => dom0(),
         Table::Untracked => untracked(),
         Table::Forwards => forwards(),
+        Table::Accounts | Table::RoutedAccounts => accounts::ruleset(),
     }
 }
 
@@ -94,6 +98,7 @@ pub(crate) const fn layout_set(table: Table) -> &'static str {
         Table::Dom0 => SHIELDED,
         Table::Untracked => UNTRACKED,
         Table::Forwards => FORWARDS4,
+        Table::Accounts | Table::RoutedAccounts => SENT,
     }
 }
 
@@ -114,7 +119,7 @@ pub(crate) const fn reasons(table: Table) -> &'static [DropReason] {
         Table::Netdev => GUESTS.split_at(7).0,
         Table::Inet => &[DropReason::Unguarded],
         Table::Dom0 => &[DropReason::Dom0],
-        Table::Untracked | Table::Forwards => &[],
+        Table::Untracked | Table::Forwards | Table::Accounts | Table::RoutedAccounts => &[],
     }
 }
 
@@ -252,9 +257,9 @@ pub(super) const fn chain(name: &'static str, rules: Vec<Rule>) -> Chain {
 }
 
 // linux/netfilter.h, linux/netfilter/nf_tables.h
-const NF_PREROUTING: u32 = libc::NF_INET_PRE_ROUTING as u32;
+pub(super) const NF_PREROUTING: u32 = libc::NF_INET_PRE_ROUTING as u32;
 const NF_INPUT: u32 = libc::NF_INET_LOCAL_IN as u32;
-const NF_POSTROUTING: u32 = libc::NF_INET_POST_ROUTING as u32;
+pub(super) const NF_POSTROUTING: u32 = libc::NF_INET_POST_ROUTING as u32;
 /// Where frames come in, in the netdev family.
 pub(super) const NF_INGRESS: u32 = 0;
 /// Before everybody else's.
