@@ -36,3 +36,4 @@ mod undo;
 mod untracked;
 mod verify;
 mod vif;
+mod watch;

@@ -173,7 +173,7 @@ mod tests {
 
     fn service() -> DhcpService {
         let guest = |mac, last: u8| {
-            serde_json::json!({ "macs": [mac], "address": [10, 0, 1, last].map(|n: u8| n.to_string()).join("."),
+            serde_json::json!({ "macs": [mac], "address": format!("10.0.1.{last}"),
                 "router": "10.0.1.128", "mtu": 1400, "name": "dom1" })
         };
         let one = guest("00:16:3e:00:00:01", 1);
