@@ -7,8 +7,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
+use std::net::UdpSocket;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use xenvnet_tests::{DhcpClient, Dom0, FakeVif, answers, has_program, ip, ip_json};
+use xenvnet_tests::{DhcpClient, Dom0, FakeVif, Namespace, answers, has_program, ip, ip_json};
 
 const NAT: &str = "network-nat netdev=eth0 dhcp=yes";
 const BROUTER: &str = "network-virtual bridge=xenbr0 bridgeip=10.6.7.1/24 dhcp=yes";
@@ -133,6 +134,11 @@ fn guests_of_a_brouter_get_what_their_locks_allow_as_soon_as_they_are_attached()
     silenced.discover();
     assert_eq!(DhcpClient::of(&one).lease().address.to_string(), "10.6.7.2");
     assert_eq!(silenced.told(), []);
+    // Whoever looks at the host is told as well.
+    for verb in ["status", "network status"] {
+        let text = xenvnet(&dom0, verb).out;
+        assert!(text.contains("vif2.0 is not served DHCP: its lock lets no DHCP through\n"), "{text}");
+    }
     let drops = json(&dom0, "status")["drops"].clone();
     let dropped = |drop: &&serde_json::Value| drop["vif"] == "vif2.0" && drop["reason"] == "dhcp";
     assert!(drops.as_array().unwrap().iter().any(|drop| dropped(&drop)), "{drops}");
@@ -169,7 +175,7 @@ fn what_a_guest_has_no_longer_it_is_not_told_any_more() {
 }
 
 #[test]
-fn guests_of_a_nat_network_are_told_the_gateway_that_they_have_and_stay_where_they_are() {
+fn guests_of_a_nat_network_are_told_the_gateway_that_they_have() {
     let Some((dom0, _outside)) = host(NAT) else { return };
     let mut server = Server::of(&dom0, &[NAT]);
     assert_eq!(server.says(), "serving DHCP to the guests of nat:eth0");
@@ -185,11 +191,16 @@ fn guests_of_a_nat_network_are_told_the_gateway_that_they_have_and_stay_where_th
             (lease.address.to_string().as_str(), lease.router().unwrap().to_string().as_str()),
             (address, router)
         );
-        let near = ip_json(&format!("neigh show dev {vif}"));
-        assert_eq!(near[0]["state"], serde_json::json!(["PERMANENT"]), "{near}");
         // Gone with this value.
         guests.push(guest);
     }
+    // As Xen's vif-nat has it, who leaves all of it to the numbers of the vif.
+    let numbered = dom0.guest("vif2.0", "00:16:3e:00:00:03");
+    let spec = call(&dom0, ["vif", "attach", "vif2.0", "--spec", "mac=00:16:3e:00:00:03,script=vif-nat"]);
+    assert_eq!(spec.exit, 0, "{}", spec.err);
+    numbered.wait_for_carrier();
+    let lease = DhcpClient::of(&numbered).lease();
+    assert_eq!((lease.address.octets(), lease.router().unwrap().octets()), ([10, 0, 2, 1], [10, 0, 2, 128]));
     assert_eq!(server.dnsmasq(), dnsmasq);
     // One of another name has to be listened to.
     let renamed = attach(&dom0, "vif5.0", 5, "--nat --ip 10.0.5.1 --gateway 10.0.5.128 --dhcp --name web");
@@ -233,6 +244,9 @@ fn a_real_client_reaches_its_gateway_and_the_outside_by_what_it_is_told() {
             assert!(answers(&guest.guest, target.parse().unwrap()), "{target} to {address}");
         }
     }
+    // This client has not asked to be answered by broadcast: nobody wrote into dom0's neighbours for it.
+    let near = ip_json("neigh show dev vif1.0");
+    assert_eq!(near[0]["state"], serde_json::json!(["PERMANENT"]), "{near}");
     // Also each other, over dom0.
     assert!(answers(&routed.guest, "10.6.7.2".parse().unwrap()));
 }
@@ -274,6 +288,37 @@ fn the_server_is_started_again_and_never_left_behind() {
     server.signal(Signal::SIGTERM);
     assert!(server.child.wait().unwrap().success());
     assert!(is_gone(fourth));
+}
+
+#[test]
+fn a_server_that_cannot_begin_is_tried_until_it_can() {
+    let Some((dom0, _outside)) = host(BROUTER) else { return };
+    let one = attach(&dom0, "vif1.0", 1, "--bridge xenbr0 --ip 10.6.7.2 --dhcp");
+    // Somebody's server that shares its port with nobody.
+    let other = UdpSocket::bind("0.0.0.0:67").unwrap();
+    let mut command = command(&dom0);
+    let mut child = command.args(["dhcp", "xenbr0"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    for _ in 0..2 {
+        assert!(said.any(|line| line.contains("dnsmasq ended (exit status: ")));
+    }
+    drop(other);
+    assert_eq!(DhcpClient::of(&one).lease().address.to_string(), "10.6.7.2");
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_host_in_another_namespace_is_served_there() {
+    let Some((dom0, _outside)) = host(BROUTER) else { return };
+    let one = attach(&dom0, "vif1.0", 1, "--bridge xenbr0 --ip 10.6.7.2 --dhcp");
+    let here = dom0.namespace();
+    let mut command = command(&dom0);
+    command.args(["--netns", &here.path(), "dhcp", "xenbr0"]).stdout(Stdio::null());
+    let mut child = Namespace::new().within(|| command.spawn().unwrap());
+    assert_eq!(DhcpClient::of(&one).lease().address.to_string(), "10.6.7.2");
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -375,7 +375,13 @@ impl Host {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn state_folder(&self, name: &str) -> Result<PathBuf> {
-        state_of(&mut self.inner()?.state, &format!("keep {name}"))?.folder(name)
+        let inner = self.inner()?;
+        let state = inner.state.as_ref().ok_or_else(|| {
+            let why = "this host was opened without a state directory";
+            Error::cannot(ErrorKind::State, format!("keep {name}"), why)
+                .with_advice("open it with one: --state-dir DIR")
+        });
+        state?.folder(name)
     }
 
     /// Brings one operation about.
