@@ -116,8 +116,9 @@ install: ## command, manual pages, C library, header, pkg-config file (PREFIX, L
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(TARGET)/release/xenvnet completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/xenvnet
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|/usr/bin/|$(PREFIX)/bin/|' xenvnet-cli/systemd/xenvnet-guard.service \
-		> $(DESTDIR)$(PREFIX)/lib/systemd/system/xenvnet-guard.service
+	for unit in xenvnet-guard.service xenvnet-dhcp@.service; do
+		sed 's|/usr/bin/|$(PREFIX)/bin/|' xenvnet-cli/systemd/$$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit
+	done
 	install -D -m 755 $(TARGET)/release/libxenvnet.so $(DESTDIR)$(LIBDIR)/libxenvnet.so.$(VERSION)
 	ln -sf libxenvnet.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libxenvnet.so.$(ABI)
 	ln -sf libxenvnet.so.$(ABI) $(DESTDIR)$(LIBDIR)/libxenvnet.so
@@ -136,7 +137,7 @@ clean: ## removes what was built
 
 # Debian's package for each program that a test compares with or is driven by.
 PACKAGE_OF := nft:nftables ip:iproute2 strace:strace ping:iputils-ping valgrind:valgrind clang:clang gcc:gcc \
-	g++:g++ pkg-config:pkg-config $(PYTHON):python3-venv
+	g++:g++ pkg-config:pkg-config dnsmasq:dnsmasq-base busybox:busybox $(PYTHON):python3-venv
 
 .PHONY: packages
 packages:

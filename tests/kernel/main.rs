@@ -37,3 +37,4 @@ mod undo;
 mod untracked;
 mod verify;
 mod vif;
+mod watch;

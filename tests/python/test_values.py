@@ -14,7 +14,7 @@ from xenvnet import *  # noqa: F403  (reprs are to evaluate with exactly this)
 from xenvnet import Antispoof, Attachment, Bridge, Brouter, Dom0, Forward, Lock, MacAddr, Masquerade, Network, Operation
 from xenvnet import AdditionalPort, BridgedNetwork, NatNetwork, NoNetwork, RoutedNetwork, ShadowNetwork, Uplink
 from xenvnet import BridgeState, Drops, Finding, Guard, InvalidArgumentError, Link, NetworkRecord, ParseError, Plan
-from xenvnet import ConflictError, PortState, Report, Snapshot, UnsupportedError, Untracked, VifId
+from xenvnet import ConflictError, PortState, Report, Snapshot, Untracked, VifId
 from xenvnet import GuestFile, MacCheck, OvsBridge, Rate, VifDefaults, VifScript, VifSpec, VlanSpec, XendConfig
 
 DATA = Path(__file__).parent.parent / "data"
@@ -582,8 +582,8 @@ class TestNetwork:
         with pytest.raises(ParseError, match='did you mean "bridge"') as caught:
             Network.parse("network-virtual brige=xenbr0")
         assert caught.value.offset == 16
-        with pytest.raises(UnsupportedError, match="serves no DHCP"):
-            Network.parse("network-nat dhcp=yes")
+        with pytest.raises(InvalidArgumentError, match="nobody would hear"):
+            Network.parse("network-virtual dhcp=yes dom0=closed")
         with pytest.raises(InvalidArgumentError, match="could not reach their gateway"):
             Brouter("xenbr0", address="10.98.98.1/24", subnet="10.1.0.0/16")
 

@@ -5,6 +5,7 @@
 //! arrives or does not; the library's own snapshot is never the only witness.
 #![forbid(unsafe_code)]
 
+mod dhcp;
 mod dom0;
 mod dump;
 mod flood;
@@ -27,6 +28,7 @@ mod transfer;
 mod uname;
 mod witness;
 
+pub use dhcp::{DhcpClient, DhcpLease};
 pub use dom0::{Dom0, FakeVif, StateDir};
 pub use dump::Dump;
 pub use flood::{Flood, Taken};

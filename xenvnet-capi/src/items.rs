@@ -13,7 +13,7 @@ enum C {
 }
 use C::{Has, Lacks};
 
-const ITEMS: [(&str, C); 77] = [
+const ITEMS: [(&str, C); 81] = [
     ("AdditionalPort", Has("network-bridge-additional")),
     ("Antispoof", Has("xenvnet_antispoof_new(")),
     ("Attachment", Has("xenvnet_attachment_new(")),
@@ -23,6 +23,9 @@ const ITEMS: [(&str, C); 77] = [
     ("Brouter", Has("network-virtual ")),
     ("Card", Has("\"paravirtual\", or \"emulated\"")),
     ("Contents", Has("guards, ingress ")),
+    ("DhcpGuest", Lacks("for the command, which starts a server; the library starts no process")),
+    ("DhcpService", Lacks("as DhcpGuest")),
+    ("DhcpSilence", Lacks("as DhcpGuest")),
     ("Dom0", Has("xenvnet_set_dom0(")),
     ("Dom0Port", Has("\"tcp:8080\"")),
     ("DropReason", Has("The reasons: mac,")),
@@ -84,6 +87,7 @@ const ITEMS: [(&str, C); 77] = [
     ("VifScript", Has("xenvnet_vif_script_json(")),
     ("VifSpec", Has("xenvnet_vif_spec_from_xl(")),
     ("VlanSpec", Has("xenvnet_vlan_spec_json(")),
+    ("Watch", Lacks("as DhcpGuest")),
     ("XendConfig", Has("xenvnet_xend_config_new(")),
     ("ipnetwork", Lacks("addresses are texts")),
     ("nat_gateway", Has("xenvnet_nat_gateway(")),
@@ -94,7 +98,7 @@ const ITEMS: [(&str, C); 77] = [
 ];
 
 /// The methods of a host, its options and its sentinel that have another name in C.
-const METHODS: [(&str, C); 10] = [
+const METHODS: [(&str, C); 12] = [
     ("leave", Has("xenvnet_sentinel_leave(")),
     ("look", Has("xenvnet_sentinel_look(")),
     ("observe", Lacks("xenvnet_snapshot_json() and xenvnet_plan_json() look for themselves")),
@@ -105,6 +109,8 @@ const METHODS: [(&str, C); 10] = [
     ("run_provisionally", Has("xenvnet_run_json_provisionally(")),
     ("sentinel", Has("xenvnet_sentinel_new(")),
     ("snapshot", Has("xenvnet_snapshot_json(")),
+    ("state_folder", Lacks("for programs that keep files of a host's, as the command does for DHCP")),
+    ("watch", Lacks("as Watch")),
 ];
 
 fn stands<'a>(table: impl IntoIterator<Item = &'a (&'static str, C)>) -> BTreeSet<&'static str> {

@@ -1,7 +1,8 @@
 //! The grammar: what may be written after `xenvnet`.
 
+use crate::leash;
 use crate::verbs::{
-    accounting, antispoof, bridge, dom0, forward, guard, mac, masquerade, network, spec, status, verify, vif,
+    accounting, antispoof, bridge, dhcp, dom0, forward, guard, mac, masquerade, network, spec, status, verify, vif,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
@@ -89,6 +90,14 @@ pub(crate) enum Verb {
     /// A change whose maker died in the middle it puts back at once. --confirm-within starts one where
     /// none is on the watch; where another one is, it stands by.
     Guard(guard::Guard),
+    /// Serve DHCP to the guests of a network that runs with dhcp=yes, by a dnsmasq of its own.
+    ///
+    /// Each guest is told the address of its lock, its gateway and its MTU, as soon as it is attached.
+    /// Runs until it is told to end, and waits while the network does not run. IPv4 only.
+    Dhcp(dhcp::Dhcp),
+    /// What `dhcp` starts its server by.
+    #[command(hide = true)]
+    Leash(leash::Leash),
     /// MAC addresses for guests.
     #[command(subcommand)]
     Mac(mac::Verb),

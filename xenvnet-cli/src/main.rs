@@ -7,8 +7,10 @@
 
 mod cli;
 mod demo;
+mod dnsmasq;
 mod failure;
 mod input;
+mod leash;
 mod logger;
 mod output;
 mod render;
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
         Verb::Network(verb) => verb.run(&session),
         Verb::Confirm => verbs::confirm::confirm(&session),
         Verb::Guard(guard) => guard.run(&session),
+        Verb::Dhcp(dhcp) => dhcp.run(&session),
+        Verb::Leash(leash) => leash.run(&session),
         Verb::Mac(verb) => verb.run(&session),
         Verb::Spec(spec) => spec.run(json),
         Verb::Plan { file } => verbs::plan::show(&session, &file),

@@ -37,18 +37,25 @@ impl Session {
         if let Some(dir) = &self.global.state_dir {
             options = options.state_dir(dir);
         }
-        if let Some(netns) = &self.global.netns {
+        if let Some(netns) = self.netns()? {
+            options = options.netns(netns.into());
+        }
+        Ok(options.open()?)
+    }
+
+    /// The namespace that was asked for, if it is not the one that we are in.
+    pub(crate) fn netns(&self) -> Result<Option<File>> {
+        let open = |netns: &String| {
             let path = netns_path(netns);
-            let file = File::open(&path).map_err(|error| {
+            File::open(&path).map_err(|error| {
                 let failure = Failure::system(format_args!("open the network namespace {}", path.display()), &error);
                 failure.advice(match error.kind() {
                     ErrorKind::PermissionDenied => "run it as root, or as the user that the namespace belongs to",
                     _ => "--netns takes a name that `ip netns` lists, a path, or a process id",
                 })
-            })?;
-            options = options.netns(file.into());
-        }
-        Ok(options.open()?)
+            })
+        };
+        self.global.netns.as_ref().map(open).transpose()
     }
 
     /// Carries operations out, or shows what they would change.

@@ -49,6 +49,7 @@ mod asked;
 mod block_device;
 mod bridge;
 mod contents;
+mod dhcp;
 mod dom0;
 mod draft;
 mod drops;
@@ -87,12 +88,14 @@ mod text;
 mod untracked;
 mod verify;
 mod vif;
+mod watch;
 mod xend_config;
 
 pub use account::{Account, Counter};
 pub use antispoof::{Antispoof, Lock};
 pub use bridge::Bridge;
 pub use contents::Contents;
+pub use dhcp::{DhcpGuest, DhcpService, DhcpSilence};
 pub use dom0::{Dom0, Service};
 pub use drops::{DropReason, Drops};
 pub use entry::{Entry, EntryKind};
@@ -125,6 +128,7 @@ pub use vif::{
     Attachment, Card, OvsBridge, Port, Presence, Strictness, VIF_GROUP, VifDefaults, VifId, VifScript, VifSpec,
     VlanSpec, nat_gateway,
 };
+pub use watch::Watch;
 pub use xend_config::XendConfig;
 
 /// The seam between the library and the kernel's sockets, for tests of what is built on it.

@@ -17,6 +17,7 @@ use crate::journal::{Beginning, End, Entry, Journal};
 use crate::namespace::Namespace;
 use crate::network::NetworkId;
 use crate::plan::Plan;
+use crate::text::quoted;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl, open, openat, renameat};
 use nix::libc;
@@ -109,6 +110,22 @@ impl State {
         let lock = acquire(&self.lock, &self.path)?;
         let State { folder, path, journal, asked, .. } = self;
         Ok(Held { folder, path, journal, asked, _lock: lock })
+    }
+
+    /// A folder within this one, for somebody else's files.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        let failed = |why: String| Error::cannot(ErrorKind::State, format!("use the folder {}", path.display()), why);
+        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
+            return Err(Error::invalid(ErrorKind::InvalidArgument, format!("{} names no folder", quoted(name))));
+        }
+        match mkdirat(&self.folder, name, Mode::S_IRWXU) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(failed(errno.desc().to_owned())),
+        }
+        let folder = openat(&self.folder, name, DIRECTORY, Mode::empty()).map_err(|errno| failed(refused(errno)))?;
+        check(&folder).map_err(failed)?;
+        Ok(path)
     }
 
     /// Removes journals that nobody will ask for again: those of writers that are gone, but the

@@ -2,7 +2,7 @@
 
 use crate::output::{BOLD, DIM, GREEN, RED, YELLOW, paint};
 use anstyle::Style;
-use xenvnet_core::{Finding, Severity};
+use xenvnet_core::{DhcpService, DhcpSilence, Finding, IfName, Severity};
 
 const SOUND: &str = "everything is as it was asked for\n";
 
@@ -19,6 +19,17 @@ pub(crate) fn report(findings: &[Finding]) -> String {
 /// The same below something else, where there are any.
 pub(crate) fn warnings(findings: &[Finding]) -> String {
     if findings.is_empty() { String::new() } else { format!("\n{}", report(findings)) }
+}
+
+/// Guests that cannot be served DHCP by these, each with its remedy.
+pub(crate) fn unserved(services: &[DhcpService]) -> String {
+    let line = |(vif, why): (&IfName, &DhcpSilence)| {
+        let note = paint(BOLD, format_args!("{:5}", "note"));
+        let remedy = paint(DIM, format_args!("remedy: {}", why.advice(*vif)));
+        format!("{note}  {vif} is not served DHCP: {why}\n       {remedy}\n")
+    };
+    let lines: String = services.iter().flat_map(|service| &service.silent).map(line).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
 /// Findings that one remedy is for.

@@ -44,7 +44,7 @@ fn pages(command: &Command) -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let mut page = Vec::new();
     man.render(&mut page)?;
     let mut all = vec![(man.get_filename(), page)];
-    for below in command.get_subcommands() {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
         all.extend(pages(below)?);
     }
     Ok(all)
@@ -70,6 +70,7 @@ mod tests {
         assert!(page("xenvnet-vif-attach.1").unwrap().contains("unlocked"));
         assert!(page("xenvnet-verify.1").unwrap().contains("repair"));
         assert!(page("xenvnet-dom0-set.1").unwrap().contains("services"));
-        assert!(page("xenvnet-help.1").is_none());
+        assert!(page("xenvnet-dhcp.1").unwrap().contains("dhcp=yes"));
+        assert!(page("xenvnet-help.1").is_none() && page("xenvnet-leash.1").is_none());
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod accounting;
 pub(crate) mod antispoof;
 pub(crate) mod bridge;
 pub(crate) mod confirm;
+pub(crate) mod dhcp;
 pub(crate) mod dom0;
 pub(crate) mod forward;
 pub(crate) mod generate;

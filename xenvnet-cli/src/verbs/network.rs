@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use xenvnet_core::{Finding, Host, IfName, Network, Operation, Snapshot, Step, XendConfig};
+use xenvnet_core::{DhcpService, Finding, Host, IfName, Network, Operation, Snapshot, Step, XendConfig};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -122,14 +122,20 @@ fn status(session: &Session) -> Result<Exit> {
     let snapshot = host.snapshot()?;
     let warnings = warnings(&host, &snapshot)?;
     let listed = list(&warnings)?;
+    let services = dhcp_services(&snapshot);
     output::show(
         session.json(),
-        || json!({ "networks": snapshot.networks, "warnings": listed }),
+        || json!({ "networks": snapshot.networks, "warnings": listed, "dhcp": services }),
         || {
             let networks = render::networks(&snapshot).unwrap_or_else(|| "no network runs\n".to_owned());
-            networks + &render::warnings(&warnings)
+            networks + &render::warnings(&warnings) + &render::unserved(&services)
         },
     )
+}
+
+/// What the guests of each network that runs with DHCP are to be told.
+pub(crate) fn dhcp_services(snapshot: &Snapshot) -> Vec<DhcpService> {
+    snapshot.networks.keys().filter_map(|id| DhcpService::of(snapshot, *id).ok()).collect()
 }
 
 /// What of somebody else's keeps guests from what the networks here are for.

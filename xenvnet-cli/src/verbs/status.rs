@@ -2,7 +2,7 @@
 
 use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
-use crate::verbs::network::warnings;
+use crate::verbs::network::{dhcp_services, warnings};
 use crate::verbs::verify::list;
 use crate::{output, render};
 use clap::Args;
@@ -33,7 +33,8 @@ impl Status {
         }
         let warnings = warnings(&host, &snapshot)?;
         let object = object(&snapshot, &warnings)?;
-        output::show(session.json(), || object, || render::status(&snapshot) + &render::warnings(&warnings))
+        let notes = || render::warnings(&warnings) + &render::unserved(&dhcp_services(&snapshot));
+        output::show(session.json(), || object, || render::status(&snapshot) + &notes())
     }
 }
 

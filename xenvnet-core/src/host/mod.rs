@@ -26,6 +26,7 @@ use crate::snapshot::Snapshot;
 use crate::state::{self, Held, State};
 use crate::sysctl::Sysctls;
 use crate::verify::Report;
+use crate::watch::Watch;
 use nix::libc;
 use observe::{Knowing, evidence, observe};
 use pins::Found;
@@ -345,6 +346,42 @@ impl Host {
     pub fn wait_for_carrier(&self, link: IfName, within: Duration) -> Result<bool> {
         let what = format!("wait for the carrier of {link}");
         self.place.wait_for_carrier(link, &what, within)
+    }
+
+    /// Hears of changes of this host from now on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Permission`] without CAP_NET_ADMIN in the host's network namespace.
+    ///
+    /// ```no_run
+    /// let mut watch = xenvnet_core::Host::open()?.watch()?;
+    /// watch.wait(std::time::Duration::from_secs(60))?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn watch(&self) -> Result<Watch> {
+        Watch::open(&self.place.namespace)
+    }
+
+    /// A folder of this name within the folder that this host has in the state directory, made if it is
+    /// not there: for what a program keeps of this host as long as it runs. Nobody else may write it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`] without a state directory, and for a folder that cannot be trusted;
+    /// [`ErrorKind::InvalidArgument`] for a name that is none.
+    ///
+    /// ```no_run
+    /// let host = xenvnet_core::Host::options().state_dir("/run/mytoolstack").open()?;
+    /// let folder = host.state_folder("leases")?;
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn state_folder(&self, name: &str) -> Result<PathBuf> {
+        let inner = self.inner()?;
+        let state = inner.state.as_ref().ok_or_else(|| {
+            let why = "this host was opened without a state directory";
+            Error::cannot(ErrorKind::State, format!("keep {name}"), why)
+                .with_advice("open it with one: --state-dir DIR")
+        });
+        state?.folder(name)
     }
 
     /// Brings one operation about.

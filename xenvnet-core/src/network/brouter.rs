@@ -39,6 +39,8 @@ pub struct Brouter {
     pub antispoof: bool,
     /// What its guests reach on dom0 itself.
     pub dom0: Dom0,
+    /// Whether DHCP is to be served to its guests: see [`DhcpService`](crate::DhcpService).
+    pub dhcp: bool,
 }
 
 impl Brouter {
@@ -50,7 +52,8 @@ impl Brouter {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn new(bridge: IfName, address: IpNetwork) -> Brouter {
-        Brouter { bridge, address, subnet: subnet_of(address), uplink: None, antispoof: false, dom0: Dom0::Open }
+        let subnet = subnet_of(address);
+        Brouter { bridge, address, subnet, uplink: None, antispoof: false, dom0: Dom0::Open, dhcp: false }
     }
 
     /// With another subnet than that of the address.
@@ -104,6 +107,18 @@ impl Brouter {
         self
     }
 
+    /// With DHCP for its guests.
+    ///
+    /// ```
+    /// # use xenvnet_core::Brouter;
+    /// assert!(Brouter::new("xenbr1".parse()?, "10.6.7.1/24".parse().unwrap()).dhcp(true).dhcp);
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn dhcp(mut self, served: bool) -> Brouter {
+        self.dhcp = served;
+        self
+    }
+
     fn bridge(&self) -> Bridge {
         Bridge::new(self.bridge).address(self.address)
     }
@@ -125,8 +140,9 @@ impl Brouter {
     /// Whether the values can be meant.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for a gateway that the guests could not reach, and what
-    /// [`Bridge::validate`] and [`Masquerade::validate`] refuse.
+    /// [`ErrorKind::InvalidArgument`] for a gateway that the guests could not reach, for DHCP of which
+    /// dom0 would not hear or that is not IPv4's, and what [`Bridge::validate`] and
+    /// [`Masquerade::validate`] refuse.
     ///
     /// ```
     /// # use xenvnet_core::Brouter;
@@ -155,6 +171,9 @@ impl Brouter {
                 self.address.ip()
             ));
         }
+        if self.dhcp {
+            crate::dhcp::check(&[self.subnet], Some(self.bridge), &self.dom0)?;
+        }
         Ok(())
     }
 }
@@ -164,11 +183,11 @@ fn subnet_of(address: IpNetwork) -> IpNetwork {
 }
 
 impl Brouter {
-    pub(super) const KEYS: [&str; 7] = ["bridge", "bridgeip", "brnet", "vifnum", "uplink", "antispoof", "dom0"];
+    pub(super) const KEYS: [&str; 8] = ["bridge", "bridgeip", "brnet", "vifnum", "uplink", "antispoof", "dom0", "dhcp"];
 
     /// Reads a `network-virtual` line: `bridgeip=`, `brnet=`, `bridge=`, `vifnum=`, `antispoof=`, and
-    /// beyond the old script's `uplink=` and `dom0=open|closed|services(...)`. Defaults: `vifnum=0`,
-    /// `bridge=xenbr<vifnum>`, `bridgeip=10.6.7.1/24`, `brnet` the subnet of `bridgeip`.
+    /// beyond the old script's `uplink=`, `dom0=open|closed|services(...)` and `dhcp=yes`. Defaults:
+    /// `vifnum=0`, `bridge=xenbr<vifnum>`, `bridgeip=10.6.7.1/24`, `brnet` the subnet of `bridgeip`.
     pub(super) fn read(fields: &Fields<'_>) -> Result<Brouter> {
         let bridge = match fields.name("bridge")? {
             Some(bridge) => bridge,
@@ -190,6 +209,7 @@ impl Brouter {
             uplink: fields.name("uplink")?,
             antispoof: fields.yes_or_no("antispoof")?.unwrap_or(false),
             dom0,
+            dhcp: fields.yes_or_no("dhcp")?.unwrap_or(false),
         };
         brouter.validate()?;
         Ok(brouter)
@@ -265,6 +285,9 @@ impl fmt::Display for Brouter {
         }
         if self.dom0 != Dom0::Open {
             write!(f, " dom0={}", self.dom0)?;
+        }
+        if self.dhcp {
+            f.write_str(" dhcp=yes")?;
         }
         Ok(())
     }

@@ -119,6 +119,20 @@ impl Network {
         }
     }
 
+    /// Whether DHCP is to be served to its guests.
+    ///
+    /// ```
+    /// let network: xenvnet_core::Network = "network-nat netdev=eth0 dhcp=yes".parse()?;
+    /// assert!(network.serves_dhcp());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn serves_dhcp(&self) -> bool {
+        match self {
+            Network::Brouter(Brouter { dhcp, .. }) | Network::Nat(NatNetwork { dhcp, .. }) => *dhcp,
+            _ => false,
+        }
+    }
+
     /// The interface that leads outside, if the line names one.
     pub(crate) fn uplink(&self) -> Option<IfName> {
         let uplink = match self {
@@ -276,8 +290,16 @@ impl Network {
         Ok(plan.then(plan_tidy(&after)))
     }
 
-    /// Those that this means, as far as they run or ran.
-    pub(crate) fn ids(&self, now: &Snapshot) -> Vec<NetworkId> {
+    /// What the networks that this line means are known by: as the host answers what the line leaves to
+    /// it, as far as they run, or as the line says itself.
+    ///
+    /// ```
+    /// use xenvnet_core::{Network, Snapshot};
+    /// let network: Network = "bridge-shadow eth0 eth1".parse()?;
+    /// assert_eq!(network.ids(&Snapshot::default()).len(), 3);
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn ids(&self, now: &Snapshot) -> Vec<NetworkId> {
         let meant = self.resolve_running("tell the networks", now).unwrap_or_default();
         meant.iter().filter_map(Network::id).chain(self.id()).collect()
     }

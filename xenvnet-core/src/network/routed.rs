@@ -2,6 +2,7 @@
 
 use super::line::Fields;
 use super::{Network, NetworkRecord, Uplink, start_settings, stop_forwarding};
+use crate::dom0::Dom0;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
 use crate::masquerade::Masquerade;
@@ -134,6 +135,8 @@ pub struct NatNetwork {
     pub subnets: Vec<IpNetwork>,
     /// Whether a vif without a lock is refused on this network.
     pub antispoof: bool,
+    /// Whether DHCP is to be served to its guests: see [`DhcpService`](crate::DhcpService).
+    pub dhcp: bool,
 }
 
 impl NatNetwork {
@@ -144,7 +147,7 @@ impl NatNetwork {
     /// assert!(NatNetwork::new(Uplink::Default).subnets.is_empty());
     /// ```
     pub fn new(uplink: Uplink) -> NatNetwork {
-        NatNetwork { uplink, subnets: Vec::new(), antispoof: false }
+        NatNetwork { uplink, subnets: Vec::new(), antispoof: false, dhcp: false }
     }
 
     /// With one more subnet.
@@ -170,28 +173,43 @@ impl NatNetwork {
         self
     }
 
+    /// With DHCP for its guests.
+    ///
+    /// ```
+    /// # use xenvnet_core::{NatNetwork, Uplink};
+    /// assert!(NatNetwork::new(Uplink::Default).dhcp(true).dhcp);
+    /// ```
+    pub fn dhcp(mut self, served: bool) -> NatNetwork {
+        self.dhcp = served;
+        self
+    }
+
     pub(super) const KEYS: [&str; 4] = ["netdev", "subnet", "antispoof", "dhcp"];
 
     pub(super) fn read(fields: &Fields<'_>) -> Result<NatNetwork> {
-        if fields.yes_or_no("dhcp")? == Some(true) {
-            return Err(Error::invalid(ErrorKind::Unsupported, "this version serves no DHCP")
-                .with_advice("leave dhcp=yes out, and let a DHCP server of yours answer the guests"));
-        }
         let network = NatNetwork {
             uplink: Uplink::read(fields)?,
             subnets: fields.nets("subnet")?.unwrap_or_default(),
             antispoof: fields.yes_or_no("antispoof")?.unwrap_or(false),
+            dhcp: fields.yes_or_no("dhcp")?.unwrap_or(false),
         };
-        network.masquerades().iter().try_for_each(Masquerade::validate)?;
+        network.validate()?;
         Ok(network)
     }
 
+    fn validate(&self) -> Result<()> {
+        self.masquerades().iter().try_for_each(Masquerade::validate)?;
+        if self.dhcp { crate::dhcp::check(&self.nets(), None, &Dom0::Open) } else { Ok(()) }
+    }
+
     pub(super) fn resolve(&self, what: &str, now: &Snapshot) -> Result<NatNetwork> {
+        self.validate().map_err(|error| error.doing(what))?;
         let uplink = expect_uplink(self.uplink, what, now)?;
         Ok(NatNetwork { uplink: Uplink::Device(uplink), ..self.clone() })
     }
 
-    fn nets(&self) -> Vec<IpNetwork> {
+    /// The guests' subnets.
+    pub(crate) fn nets(&self) -> Vec<IpNetwork> {
         if !self.subnets.is_empty() {
             let mut seen = BTreeSet::new();
             return self.subnets.iter().copied().filter(|net| seen.insert(*net)).collect();
@@ -237,6 +255,9 @@ impl fmt::Display for NatNetwork {
         }
         if self.antispoof {
             f.write_str(" antispoof=yes")?;
+        }
+        if self.dhcp {
+            f.write_str(" dhcp=yes")?;
         }
         Ok(())
     }
