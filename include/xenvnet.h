@@ -102,17 +102,19 @@
 #define XENVNET_HAVE_ATTACH_VIF 1
 #define XENVNET_HAVE_DETACH_VIF 1
 #define XENVNET_HAVE_SET_DOM0 1
+#define XENVNET_HAVE_FORGET_ACCOUNT 1
 #define XENVNET_HAVE_START_NETWORK 1
 #define XENVNET_HAVE_STOP_NETWORK 1
 
-/* And beyond the verbs: many vifs in one call, vifs that dom0 routes to or does not track, plans and
- * their JSON, putting back, finding what others changed and mending it, snapshots, changes that want
- * to be confirmed and guards that leave, uplinks that the root file system hangs on, waiting for a
- * carrier, what guests' and xend's configurations say, the addresses of vif-nat, MAC addresses that
+/* And beyond the verbs: many vifs in one call, vifs that dom0 routes to, does not track or counts, plans
+ * and their JSON, putting back, finding what others changed and mending it, snapshots, changes that
+ * want to be confirmed and guards that leave, uplinks that the root file system hangs on, waiting for
+ * a carrier, what guests' and xend's configurations say, the addresses of vif-nat, MAC addresses that
  * are not taken, how soon two are the same and which are. */
 #define XENVNET_HAVE_ATTACH_VIFS 1
 #define XENVNET_HAVE_ATTACHMENT_ROUTED 1
 #define XENVNET_HAVE_ATTACHMENT_UNTRACKED 1
+#define XENVNET_HAVE_ATTACHMENT_ACCOUNTED 1
 #define XENVNET_HAVE_ATTACHMENT_GATEWAY_DEVICE 1
 #define XENVNET_HAVE_PLAN 1
 #define XENVNET_HAVE_UNDO 1
@@ -398,7 +400,7 @@ void xenvnet_free(xenvnet *host);
 //
 //     links, addresses, routes   interfaces, and what leads to them
 //     tables                     our nf_tables tables: bridge, netdev, inet, dom0, untracked,
-//                                forwards
+//                                forwards, accounts, routed_accounts
 //     guards, ingress            locks by interface: in table bridge; and in table netdev, where
 //                                frames come in. A routed vif is in the second, a port whose
 //                                guest has an emulated card too is in both
@@ -414,6 +416,10 @@ void xenvnet_free(xenvnet *host);
 //     networks                   those that run, by bridge or port ("xenbr0") or, of one without
 //                                either, by kind and uplink ("route:eth0", "nat:eth0"); with
 //                                each, the settings that it changed as they were before
+//     accounts                   traffic that is counted, by the name of the guest's interface,
+//                                whether that is there or not: {index, routed, sent, received},
+//                                sent and received {packets, bytes} without the Ethernet header;
+//                                the index, from 1, stays
 //     sysctls
 //
 // A key of a feature that is not used may be missing.
@@ -583,6 +589,14 @@ int xenvnet_set_dom0(const xenvnet *host,
                      const char *access,
                      bool *changed,
                      xenvnet_error **error);
+
+// What a guest sent and received is counted no longer, and what was counted is forgotten. `name` is
+// the one under which it was counted (xenvnet_attachment_set_accounted()); no interface need have it
+// any more, and one that has it stays as it is. Undone, it goes on from what it had counted.
+int xenvnet_forget_account(const xenvnet *host,
+                           const char *name,
+                           bool *changed,
+                           xenvnet_error **error);
 
 // A network runs. `line` is what xend-config.sxp has between the quotes of network-script; words in
 // brackets may be left out:
@@ -767,6 +781,14 @@ int xenvnet_attachment_set_untracked(xenvnet_attachment *attachment,
                                      bool untracked,
                                      xenvnet_error **error);
 
+// With its traffic counted under the name that it gets, or not. Xen gives a vif another name at each
+// start of its guest: one that is to be accounted wants a name of its own,
+// xenvnet_attachment_set_name(). An account of that name goes on with what it counted; `false` ends
+// none, xenvnet_forget_account() does. Attaching needs Linux 5.7 then.
+int xenvnet_attachment_set_accounted(xenvnet_attachment *attachment,
+                                     bool accounted,
+                                     xenvnet_error **error);
+
 // With one more address of dom0's on the interface, the guest's gateway: "10.98.98.1", without a
 // subnet. Fails with XENVNET_ERROR_INVALID_ARGUMENT for a bridged one.
 int xenvnet_attachment_add_gateway(xenvnet_attachment *attachment,
@@ -874,8 +896,8 @@ const char *xenvnet_severity_name(int severity);
 //     not_locked, lock_differs, unguarded, leftover, renamed     locks
 //     not_in_group, port_flags, not_pinned, released, port_shut, not_at_ingress, unknown_port,
 //     pair, no_port_lock                                         interfaces and ports
-//     dom0_differs, tracked, not_masqueraded, not_forwarded, network_forgotten, no_bridge,
-//     no_such_interface, forward_drop                            packets and networks
+//     dom0_differs, tracked, not_accounted, not_masqueraded, not_forwarded, network_forgotten,
+//     no_bridge, no_such_interface, forward_drop                 packets and networks
 //     cut_off                                                    a change that did not end
 //
 // Returns: borrowed until the report is freed; NULL for NULL.

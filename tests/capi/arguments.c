@@ -82,6 +82,7 @@ static void nulls(void)
     IS_NULL("lock", xenvnet_attachment_new_routed("vif1.0", NULL, &attachment, &error));
     IS_NULL("attachment", xenvnet_attachment_new_routed("vif1.0", lock, NULL, &error));
     IS_NULL("attachment", xenvnet_attachment_set_untracked(NULL, true, &error));
+    IS_NULL("attachment", xenvnet_attachment_set_accounted(NULL, true, &error));
     IS_NULL("attachment", xenvnet_attachment_add_gateway(NULL, "10.0.0.1", &error));
     IS_NULL("attachment", xenvnet_attachment_add_route(NULL, "10.0.0.2", &error));
     IS_NULL("attachment", xenvnet_attachment_set_dom0(NULL, "open", &error));
@@ -130,6 +131,7 @@ static void nulls(void)
     IS_NULL("host", xenvnet_attach_vifs(NULL, NULL, 0, &changed, &error));
     IS_NULL("host", xenvnet_detach_vif(NULL, "vif1.0", &changed, &error));
     IS_NULL("host", xenvnet_set_dom0(NULL, "xenbr0", "open", &changed, &error));
+    IS_NULL("host", xenvnet_forget_account(NULL, "web", &changed, &error));
     IS_NULL("host", xenvnet_verify(NULL, &report, &error));
     IS_NULL("host", xenvnet_repair(NULL, &report, &changed, &error));
     IS_NULL("report", xenvnet_report_text(NULL, &text, &error));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Every kind of network by its line, ports of dom0 that lead to guests, changes that want to be
- * confirmed, with a sentinel in a process of its own, and a root file system on the network.
+ * Every kind of network by its line, ports of dom0 that lead to guests, guests whose traffic is
+ * counted, changes that want to be confirmed, with a sentinel in a process of its own, and a root
+ * file system on the network.
  * modes STATE-DIR, in a network namespace of its own, with CAP_NET_ADMIN there.
  */
 #include "kernel.h"
@@ -112,6 +113,70 @@ static void forwards(void)
     CHANGES(xenvnet_unforward_port(host, "tcp:8080", &changed, &error));
     CHANGES(xenvnet_unforward_port(host, "udp:53", &changed, &error));
     CHECK(is_as_before());
+}
+
+static bool snapshot_has(const char *text)
+{
+    char *json = NULL;
+    bool has;
+
+    WORKS(xenvnet_snapshot_json(host, &json, &error));
+    has = json && strstr(json, text);
+    xenvnet_string_free(json);
+    return has;
+}
+
+/* One packet of 84 bytes each way, as ping has it. */
+#define ONE "{\"packets\":1,\"bytes\":84}"
+#define COUNTED "\"accounts\":{\"web\":{\"index\":1,\"routed\":true,\"sent\":" ONE ",\"received\":" ONE "}}"
+
+static void accounts(void)
+{
+    static const char mac[] = "00:16:3e:00:00:05", ip[] = "10.1.0.2";
+    struct namespace guest = open_namespace();
+    xenvnet_antispoof *lock = lock_of(mac, ip);
+    xenvnet_attachment *attachment = NULL;
+    xenvnet_report *report = NULL;
+    char line[512];
+
+    WORKS(xenvnet_attachment_new_routed("vif5.0", lock, &attachment, &error));
+    WORKS(xenvnet_attachment_set_name(attachment, "web", &error));
+    WORKS(xenvnet_attachment_add_gateway(attachment, "10.1.0.1", &error));
+    WORKS(xenvnet_attachment_set_accounted(attachment, true, &error));
+    xenvnet_antispoof_free(lock);
+    snprintf(line, sizeof line, "ip link add vif5.0 type veth peer name eth0 address %s netns %d", mac, (int)guest.pid);
+    CHECK(shell(line));
+    CHANGES(xenvnet_attach_vif(host, attachment, &changed, &error));
+    CHECK(shell("nft list table inet xenvnet_accounts | grep -q 'web.*index=1'"));
+    /* The guest knows its gateway's address: nothing is lost, and nothing but the ping is said by IP. */
+    snprintf(line, sizeof line,
+             "nsenter --target %d --net sh -c 'echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6; "
+             "ip address add %s/32 dev eth0 && ip link set eth0 up && ip route add 10.1.0.1 dev eth0 && "
+             "ping -q -n -c 1 -w 10 10.1.0.1' >/dev/null", (int)guest.pid, ip);
+    CHECK(shell(line));
+    CHECK(snapshot_has(COUNTED));
+
+    CHECK(shell("nft delete element inet xenvnet_accounts received '{ \"web\" }'"));
+    WORKS(xenvnet_repair(host, &report, NULL, &error));
+    CHECK(xenvnet_report_length(report) == 1 &&
+          !strcmp(xenvnet_finding_kind(xenvnet_report_finding(report, 0)), "not_accounted"));
+    xenvnet_report_free(report);
+    CHECK(snapshot_has("\"sent\":" ONE));
+
+    /* It outlives its interface, and is forgotten on demand alone. */
+    CHANGES(xenvnet_detach_vif(host, "web", &changed, &error));
+    close_namespace(guest);
+    CHECK(snapshot_has("\"sent\":" ONE));
+    CHANGES(xenvnet_forget_account(host, "web", &changed, &error));
+    CHECK(!snapshot_has("\"accounts\":{") && !shell("nft list table inet xenvnet_accounts 2>/dev/null"));
+    WORKS(xenvnet_undo(host, NULL, &error));
+    CHECK(snapshot_has("\"sent\":" ONE));
+    WORKS(xenvnet_forget_account(host, "web", NULL, &error));
+    FAILS(XENVNET_ERROR_PARSE, "interface name", xenvnet_forget_account(host, "a/b", NULL, &error));
+    IS_NULL("name", xenvnet_forget_account(host, NULL, NULL, &error));
+    xenvnet_attachment_free(attachment);
+    /* The tables of locks stay when their last guest goes. */
+    CHECK(shell("nft flush ruleset") && is_as_before());
 }
 
 /* A process on the watch: for each byte it looks, and answers with what it saw. */
@@ -302,6 +367,7 @@ int main(int argc, char **argv)
         carriers();
         networks();
         forwards();
+        accounts();
         /* An ordinary user may not be let near FUSE. */
         state_dir = argv[1];
         if (access("/dev/fuse", R_OK | W_OK) == 0)

@@ -31,7 +31,8 @@ def test_every_method_of_a_host_is_there() -> None:
     text = "".join(file.read_text(encoding="utf-8") for file in (SOURCE / "host").glob("*.rs"))
     methods = set(re.findall(r"^    pub fn (\w+)\(&self\b", text, re.MULTILINE))
     assert methods > {*_xenvnet.VERBS, "plan", "apply", "undo", "plan_undo", "verify", "repair", "confirm", "look"}
-    assert methods - set(dir(xenvnet.Host)) - set(dir(xenvnet.Sentinel)) == set()
+    # Why these are for Rust alone stands in test_items.py.
+    assert methods - set(dir(xenvnet.Host)) - set(dir(xenvnet.Sentinel)) == {"state_folder", "watch"}
     for cls in (xenvnet.Host, xenvnet.Sentinel):
         assert [name for name in methods & set(dir(cls)) if not getattr(cls, name).__doc__] == []
 
@@ -106,7 +107,7 @@ def test_every_reason_and_table_of_a_drop() -> None:
     hints = get_type_hints(xenvnet.Drops)
     assert list(get_args(hints["reason"])) == _xenvnet.DROP_REASONS
     assert list(get_args(hints["table"])) == _xenvnet.TABLES
-    assert len(_xenvnet.DROP_REASONS) >= 9 and len(_xenvnet.TABLES) >= 6
+    assert len(_xenvnet.DROP_REASONS) >= 9 and len(_xenvnet.TABLES) >= 8
 
 
 PORT = {"learning": True, "isolated": False, "locked": False, "flood": True, "bpdu_guard": False, "group_fwd_mask": 0}
@@ -133,6 +134,7 @@ FINDINGS: dict[str, dict[str, Any]] = {
     "not_forwarded": {"forward": {"port": "tcp:8080", "to": "10.0.0.2:80", "behind": "xenbr0"}},
     "network_forgotten": {"network": "network-virtual bridge=xenbr0 bridgeip=10.98.98.1/24 brnet=10.98.98.0/24"},
     "tracked": {"vif": "vif1.0"},
+    "not_accounted": {"vif": "web"},
     "no_bridge": {"network": "network-virtual bridge=xenbr0 bridgeip=10.98.98.1/24 brnet=10.98.98.0/24"},
     "no_such_interface": {"interface": "xenbr7", "asked": "closed"},
     "forward_drop": {"family": "ip", "table": "filter", "chain": "FORWARD"},

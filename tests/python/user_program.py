@@ -67,7 +67,7 @@ def main(state_dir: str) -> int:
         for step in plan:
             print(step)
         started: bool = host.apply(plan)
-        host.attach_vifs(Attachment(vif, bridge=network.bridge, lock=lock_of(ip)) for vif, ip in GUESTS.items())
+        host.attach_vifs(Attachment(vif, bridge=network.bridge, lock=lock_of(ip), accounted=True) for vif, ip in GUESTS.items())
         host.create_bridge(Bridge("xenbr1", addresses=ipaddress.ip_interface("10.99.0.1/24")))
         host.masquerade_subnet(Masquerade("10.99.0.0/24", uplink="eth0"))
         host.attach_vif(
@@ -97,6 +97,8 @@ def main(state_dir: str) -> int:
                 print(link.name, link.mac, [str(ip) for ip in lock.ips])
         for drops in now.drops:
             print(drops.vif, drops.reason, drops.table, drops.frames)
+        for name, account in now.accounts.items():
+            print(name, account.index, account.routed, account.sent.bytes, account.received.packets)
         for name, access in now.dom0.items():
             print(name, *access.services or [access])
 
@@ -109,6 +111,7 @@ def main(state_dir: str) -> int:
 
         for vif in (*GUESTS, ROUTED):
             host.detach_vif(vif)
+            host.forget_account(vif)
         host.attach_vif(asked_for(ROUTED))
         host.detach_vif(ROUTED)
         host.unforward_port("tcp:8080")

@@ -116,6 +116,22 @@ pub unsafe extern "C" fn xenvnet_attachment_set_untracked(
     })
 }
 
+/// With its traffic counted under the name that it gets, or not. Xen gives a vif another name at each
+/// start of its guest: one that is to be accounted wants a name of its own,
+/// xenvnet_attachment_set_name(). An account of that name goes on with what it counted; `false` ends
+/// none, xenvnet_forget_account() does. Attaching needs Linux 5.7 then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_attachment_set_accounted(
+    attachment: *mut xenvnet_attachment,
+    accounted: bool,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    call(error, || {
+        borrow!(mut attachment).attachment.accounted = accounted;
+        Ok(())
+    })
+}
+
 /// With one more address of dom0's on the interface, the guest's gateway: "10.98.98.1", without a
 /// subnet. Fails with XENVNET_ERROR_INVALID_ARGUMENT for a bridged one.
 #[unsafe(no_mangle)]

@@ -69,8 +69,8 @@ pub extern "C" fn xenvnet_severity_name(severity: c_int) -> *const c_char {
 ///     not_locked, lock_differs, unguarded, leftover, renamed     locks
 ///     not_in_group, port_flags, not_pinned, released, port_shut, not_at_ingress, unknown_port,
 ///     pair, no_port_lock                                         interfaces and ports
-///     dom0_differs, tracked, not_masqueraded, not_forwarded, network_forgotten, no_bridge,
-///     no_such_interface, forward_drop                            packets and networks
+///     dom0_differs, tracked, not_accounted, not_masqueraded, not_forwarded, network_forgotten,
+///     no_bridge, no_such_interface, forward_drop                 packets and networks
 ///     cut_off                                                    a change that did not end
 ///
 /// Returns: borrowed until the report is freed; NULL for NULL.

@@ -130,7 +130,7 @@ pub unsafe extern "C" fn xenvnet_free(host: *mut xenvnet) {
 ///
 ///     links, addresses, routes   interfaces, and what leads to them
 ///     tables                     our nf_tables tables: bridge, netdev, inet, dom0, untracked,
-///                                forwards
+///                                forwards, accounts, routed_accounts
 ///     guards, ingress            locks by interface: in table bridge; and in table netdev, where
 ///                                frames come in. A routed vif is in the second, a port whose
 ///                                guest has an emulated card too is in both
@@ -146,6 +146,10 @@ pub unsafe extern "C" fn xenvnet_free(host: *mut xenvnet) {
 ///     networks                   those that run, by bridge or port ("xenbr0") or, of one without
 ///                                either, by kind and uplink ("route:eth0", "nat:eth0"); with
 ///                                each, the settings that it changed as they were before
+///     accounts                   traffic that is counted, by the name of the guest's interface,
+///                                whether that is there or not: {index, routed, sent, received},
+///                                sent and received {packets, bytes} without the Ethernet header;
+///                                the index, from 1, stays
 ///     sysctls
 ///
 /// A key of a feature that is not used may be missing.

@@ -13,7 +13,8 @@ enum C {
 }
 use C::{Has, Lacks};
 
-const ITEMS: [(&str, C); 81] = [
+const ITEMS: [(&str, C); 83] = [
+    ("Account", Has("{index, routed, sent, received}")),
     ("AdditionalPort", Has("network-bridge-additional")),
     ("Antispoof", Has("xenvnet_antispoof_new(")),
     ("Attachment", Has("xenvnet_attachment_new(")),
@@ -23,6 +24,7 @@ const ITEMS: [(&str, C); 81] = [
     ("Brouter", Has("network-virtual ")),
     ("Card", Has("\"paravirtual\", or \"emulated\"")),
     ("Contents", Has("guards, ingress ")),
+    ("Counter", Has("{packets, bytes}")),
     ("DhcpGuest", Lacks("for the command, which starts a server; the library starts no process")),
     ("DhcpService", Lacks("as DhcpGuest")),
     ("DhcpSilence", Lacks("as DhcpGuest")),

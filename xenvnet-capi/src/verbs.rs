@@ -219,6 +219,19 @@ pub unsafe extern "C" fn xenvnet_set_dom0(
     })
 }
 
+/// What a guest sent and received is counted no longer, and what was counted is forgotten. `name` is
+/// the one under which it was counted (xenvnet_attachment_set_accounted()); no interface need have it
+/// any more, and one that has it stays as it is. Undone, it goes on from what it had counted.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_forget_account(
+    host: *const xenvnet,
+    name: *const c_char,
+    changed: *mut bool,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    verb(host, changed, error, |host| Ok(host.forget_account(parse!(name))?))
+}
+
 /// A network runs. `line` is what xend-config.sxp has between the quotes of network-script; words in
 /// brackets may be left out:
 ///

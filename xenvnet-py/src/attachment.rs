@@ -23,7 +23,9 @@ impl Attachment {
     }
 
     #[new]
-    #[pyo3(signature = (vif, *, bridge, lock, name = None, mtu = None, isolated = false, untracked = false))]
+    #[pyo3(signature = (vif, *, bridge, lock, name = None, mtu = None, isolated = false, untracked = false,
+                        accounted = false))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords to those who call it")]
     fn new(
         vif: Name,
         bridge: Name,
@@ -32,9 +34,10 @@ impl Attachment {
         mtu: Option<u32>,
         isolated: bool,
         untracked: bool,
+        accounted: bool,
     ) -> PyResult<Attachment> {
         let attachment = xenvnet_core::Attachment::bridged(vif.0, bridge.0, lock.0);
-        Attachment::checked(attachment.isolated(isolated).untracked(untracked), name, mtu)
+        Attachment::checked(attachment.isolated(isolated).untracked(untracked).accounted(accounted), name, mtu)
     }
 
     /// A vif that dom0 routes to, on no bridge: held where its frames come in.
@@ -44,9 +47,10 @@ impl Attachment {
     /// given; dom0 is what it reaches on dom0 itself, a Dom0 or its text.
     #[classmethod]
     #[pyo3(signature = (vif, *, lock, gateways = OneOrMany::default(), gateway_device = None,
-                        routes = OneOrMany::default(), dom0 = Dom0Arg::default(), name = None, mtu = None),
+                        routes = OneOrMany::default(), dom0 = Dom0Arg::default(), name = None, mtu = None,
+                        accounted = false),
            text_signature = "($cls, vif, *, lock, gateways=(), gateway_device=None, routes=(), dom0='open', \
-                             name=None, mtu=None)")]
+                             name=None, mtu=None, accounted=False)")]
     #[allow(clippy::too_many_arguments, reason = "they are keywords to those who call it")]
     fn routed(
         _class: &Bound<'_, PyType>,
@@ -58,8 +62,9 @@ impl Attachment {
         dom0: Dom0Arg,
         name: Option<Name>,
         mtu: Option<u32>,
+        accounted: bool,
     ) -> PyResult<Attachment> {
-        let mut attachment = xenvnet_core::Attachment::routed(vif.0, lock.0).dom0(dom0.0);
+        let mut attachment = xenvnet_core::Attachment::routed(vif.0, lock.0).dom0(dom0.0).accounted(accounted);
         attachment = gateways.0.into_iter().fold(attachment, |attachment, ip| attachment.gateway(ip.0));
         attachment = gateway_device.into_iter().fold(attachment, |attachment, name| attachment.gateway_device(name.0));
         attachment = routes.0.into_iter().fold(attachment, |attachment, net| attachment.route(net.0));
@@ -115,6 +120,14 @@ impl Attachment {
     #[getter]
     fn untracked(&self) -> bool {
         matches!(self.0.to, Port::Bridge { untracked: true, .. })
+    }
+
+    /// Whether its traffic is counted under the name that it gets (Snapshot.accounts). Xen gives a vif
+    /// another name at each start of its guest: one that is to be accounted wants a name of its own. False
+    /// ends no account; Host.forget_account does.
+    #[getter]
+    fn accounted(&self) -> bool {
+        self.0.accounted
     }
 
     /// Dom0's addresses on a routed one, as ipaddress addresses.
@@ -194,7 +207,9 @@ impl Attachment {
                 .with("isolated", self.isolated(), !self.isolated())?
                 .with("untracked", self.untracked(), !self.untracked())?,
         };
-        call.with("name", self.name(), self.0.name.is_none())?.with("mtu", self.0.mtu, self.0.mtu.is_none())
+        let sized =
+            call.with("name", self.name(), self.0.name.is_none())?.with("mtu", self.0.mtu, self.0.mtu.is_none())?;
+        sized.with("accounted", self.0.accounted, !self.0.accounted)
     }
 }
 

@@ -182,6 +182,13 @@ impl Host {
         self.ask(py, Asked::SetDom0 { interface: interface.0, access: access.0 })
     }
 
+    /// What a guest sent and received is counted no longer, and what was counted is forgotten: an Account
+    /// of Snapshot.accounts. No interface need have that name any more, and one that has it stays as it
+    /// is. Undone, it goes on from what it had counted.
+    fn forget_account(&self, py: Python<'_>, name: Name) -> PyResult<bool> {
+        self.ask(py, Asked::ForgetAccount { name: name.0 })
+    }
+
     /// A network runs. An UnsupportedError where a setting that it needs cannot be read.
     fn start_network(&self, py: Python<'_>, network: NetworkArg) -> PyResult<bool> {
         self.ask(py, Asked::StartNetwork(network.0))

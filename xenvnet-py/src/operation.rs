@@ -103,6 +103,12 @@ impl Operation {
         Operation(xenvnet_core::Operation::SetDom0 { interface: interface.0, access: access.0 })
     }
 
+    /// What a guest sent and received is counted no longer, and what was counted is forgotten.
+    #[classmethod]
+    fn forget_account(_class: Class<'_, '_>, name: Name) -> Operation {
+        Operation(xenvnet_core::Operation::ForgetAccount { name: name.0 })
+    }
+
     /// A network runs.
     #[classmethod]
     fn start_network(_class: Class<'_, '_>, network: NetworkArg) -> Operation {

@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use std::collections::{BTreeMap, BTreeSet};
 use xenvnet_core::ipnetwork::IpNetwork;
-use xenvnet_core::{BridgeState, Drops, Guard, Link, NetworkRecord, PortState, Sysctl, Untracked};
+use xenvnet_core::{Account, BridgeState, Counter, Drops, Guard, Link, NetworkRecord, PortState, Sysctl, Untracked};
 
 /// A host's network at one moment, whole or as far as some operations need it.
 #[pyclass(frozen, eq, module = "xenvnet")]
@@ -141,6 +141,13 @@ impl Snapshot {
         by_name(py, &self.0.networks, record)
     }
 
+    /// Traffic that is counted, an Account by the name of the guest's interface, whether that is there or
+    /// not.
+    #[getter]
+    fn accounts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        by_name(py, &self.0.accounts, account)
+    }
+
     /// Kernel settings: {"net.ipv4.ip_forward": 1}.
     #[getter]
     fn sysctls(&self) -> BTreeMap<String, u32> {
@@ -241,6 +248,15 @@ fn drops<'py>(py: Python<'py>, drops: &Drops) -> PyResult<Bound<'py, PyAny>> {
 
 fn record<'py>(py: Python<'py>, record: &NetworkRecord) -> PyResult<Bound<'py, PyAny>> {
     class(py, "NetworkRecord")?.call1((network::object(py, record.network.clone())?, by_text(&record.before)))
+}
+
+fn account<'py>(py: Python<'py>, account: &Account) -> PyResult<Bound<'py, PyAny>> {
+    let Account { index, routed, sent, received, .. } = *account;
+    class(py, "Account")?.call1((index, counter(py, sent)?, counter(py, received)?, routed))
+}
+
+fn counter(py: Python<'_>, counter: Counter) -> PyResult<Bound<'_, PyAny>> {
+    class(py, "Counter")?.call1((counter.packets, counter.bytes))
 }
 
 fn untracked<'py>(py: Python<'py>, untracked: &Untracked) -> PyResult<Bound<'py, PyAny>> {

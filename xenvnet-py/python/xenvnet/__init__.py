@@ -42,7 +42,9 @@ from ._errors import (
     XenvnetError,
 )
 from ._records import (
+    Account,
     BridgeState,
+    Counter,
     Drops,
     Finding,
     Guard,
@@ -97,6 +99,7 @@ from ._xenvnet import (
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())
 
 __all__ = [
+    "Account",
     "AdditionalPort",
     "AlreadyExistsError",
     "Antispoof",
@@ -107,6 +110,7 @@ __all__ = [
     "Brouter",
     "BusyError",
     "ConflictError",
+    "Counter",
     "Dom0",
     "Drops",
     "Finding",

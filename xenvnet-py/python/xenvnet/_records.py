@@ -121,8 +121,39 @@ class Drops:
     frames: int
     octets: int
     """Without the Ethernet header."""
-    table: Literal["bridge", "netdev", "inet", "dom0", "untracked", "forwards"] = "bridge"
+    table: Literal["bridge", "netdev", "inet", "dom0", "untracked", "forwards", "accounts", "routed_accounts"] = "bridge"
     """Which of our own tables dropped them."""
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Packets, and what they held."""
+
+    packets: int
+    """How many. What a network card is left to cut or has joined (segmentation offload) is one packet."""
+    bytes: int
+    """Without the Ethernet header."""
+
+    def __str__(self) -> str:
+        return f"{self.packets} packets, {self.bytes} bytes"
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a guest sent and received, counted by the kernel under the name of its interface.
+
+    It stays when the guest is detached or restarts, and goes on counting when an interface of that name
+    comes again, until it is forgotten (Host.forget_account) or the host reboots.
+    """
+
+    index: int
+    """Its number, from 1, which stays; 0 of an account that somebody else made."""
+    sent: Counter
+    """What came in from the guest and passed its lock."""
+    received: Counter
+    """What was handed to the guest's interface."""
+    routed: bool = False
+    """Whether dom0 routed to the guest when it was attached last: no frames are counted then, but IP packets."""
 
 
 @dataclass(frozen=True)
