@@ -3,9 +3,9 @@
 use crate::antispoof::Lock;
 use crate::error::Result;
 use crate::ifname::IfName;
-use crate::link::{Link, Pinning, PortState};
+use crate::link::{Link, LinkSettings, Pinning, PortState};
 use crate::mac::MacAddr;
-use crate::plan::{LinkSettings, Plan, Step};
+use crate::plan::{Plan, Step};
 use crate::snapshot::Snapshot;
 use crate::table::Table;
 use crate::untracked::{Untracked, step_tracking};

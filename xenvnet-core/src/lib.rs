@@ -107,7 +107,7 @@ pub use host::{Host, HostOptions, Sentinel, Unconfirmed};
 pub use ifname::IfName;
 pub use ipnetwork;
 pub use line::Line;
-pub use link::{BridgeState, Link, Pinning, PortState};
+pub use link::{BridgeState, Link, LinkSettings, Pinning, PortState};
 pub use mac::{MacAddr, MacPrefix};
 pub use mac_check::{MacCheck, MacFinding, MacPlace};
 pub use masquerade::Masquerade;
@@ -116,7 +116,7 @@ pub use network::{
     ShadowNetwork, Uplink,
 };
 pub use operation::Operation;
-pub use plan::{LinkSettings, Outcome, Plan, Step};
+pub use plan::{Outcome, Plan, Step};
 pub use rate::Rate;
 pub use snapshot::Snapshot;
 pub use sysctl::{LinkSysctl, Sysctl};

@@ -228,3 +228,85 @@ impl Link {
         self.group == VIF_GROUP
     }
 }
+
+/// Settings of a link that one message changes together; what is `None` stays.
+///
+/// ```
+/// let nothing = xenvnet_core::LinkSettings::default();
+/// assert_eq!(nothing.mtu, None);
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LinkSettings {
+    /// The MAC address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<MacAddr>,
+    /// The MTU in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// The link group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
+    /// Whether the kernel gives it an IPv6 link-local address when it comes up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[doc(alias = "addrgenmode")]
+    pub auto_link_local: Option<bool>,
+    /// The alias: where a vif was renamed, the name that netback gave it. Empty for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[doc(alias = "ifalias")]
+    pub alias: Option<String>,
+}
+
+impl LinkSettings {
+    fn is_empty(&self) -> bool {
+        *self == LinkSettings::default()
+    }
+
+    /// What has to change on a link for it to have these settings, and what it had.
+    pub(crate) fn difference(&self, link: &Link) -> Option<(LinkSettings, LinkSettings)> {
+        fn pair<T: Clone + PartialEq>(have: Option<T>, want: &Option<T>) -> (Option<T>, Option<T>) {
+            match want {
+                Some(_) if have != *want => (have, want.clone()),
+                _ => (None, None),
+            }
+        }
+        let (mac, new_mac) = pair(link.mac, &self.mac);
+        let (mtu, new_mtu) = pair(Some(link.mtu), &self.mtu);
+        let (group, new_group) = pair(Some(link.group), &self.group);
+        // A kernel without IPv6 has no such setting, and then there is nothing to switch off.
+        let (auto, new_auto) = match link.auto_link_local {
+            None => (None, None),
+            have => pair(have, &self.auto_link_local),
+        };
+        let (alias, new_alias) = pair(Some(link.alias.clone()), &self.alias);
+        let from = LinkSettings { mac, mtu, group, auto_link_local: auto, alias };
+        let to =
+            LinkSettings { mac: new_mac, mtu: new_mtu, group: new_group, auto_link_local: new_auto, alias: new_alias };
+        (!to.is_empty()).then_some((from, to))
+    }
+
+    /// What changes where these settings become others, in words.
+    pub(crate) fn change_to(&self, to: &LinkSettings) -> String {
+        let from = self;
+        fn one<T: fmt::Display>(name: &str, from: &Option<T>, to: &Option<T>) -> Option<String> {
+            let to = to.as_ref()?;
+            Some(match from {
+                Some(from) => format!("{name} {from} -> {to}"),
+                None => format!("{name} {to}"),
+            })
+        }
+        let quoted = |alias: &Option<String>| alias.as_ref().map(|alias| format!("{alias:?}"));
+        let on_off = |on: &Option<bool>| on.map(|on| if on { "on" } else { "off" });
+        [
+            one("mac", &from.mac, &to.mac),
+            one("mtu", &from.mtu, &to.mtu),
+            one("group", &from.group, &to.group),
+            one("ipv6 link-local", &on_off(&from.auto_link_local), &on_off(&to.auto_link_local)),
+            one("alias", &quoted(&from.alias), &quoted(&to.alias)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ")
+    }
+}

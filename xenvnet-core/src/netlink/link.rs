@@ -3,9 +3,9 @@
 use super::attributes::{Reader, Writer};
 use super::{CREATE_NEW, Request};
 use crate::ifname::IfName;
+use crate::link::LinkSettings;
 use crate::link::{BridgeState, Link, PortState};
 use crate::mac::MacAddr;
-use crate::plan::LinkSettings;
 use netlink_packet_core::DefaultNla;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{

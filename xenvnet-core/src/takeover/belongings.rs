@@ -10,15 +10,13 @@ use crate::snapshot::Snapshot;
 pub(super) struct Belongings {
     from: IfName,
     to: IfName,
-    /// Rules name whoever has the name: they move only where the other has another one.
-    rules_too: bool,
     /// Everything that any interface has: routes stand in the order of all of them.
     all: Vec<Entry>,
 }
 
 impl Belongings {
-    pub(super) fn of(from: IfName, to: IfName, rules_too: bool, now: &Snapshot) -> Belongings {
-        Belongings { from, to, rules_too, all: now.entries.clone() }
+    pub(super) fn of(from: IfName, to: IfName, now: &Snapshot) -> Belongings {
+        Belongings { from, to, all: now.entries.clone() }
     }
 
     fn of_kind(&self, kind: EntryKind) -> impl DoubleEndedIterator<Item = &Entry> {
@@ -31,7 +29,7 @@ impl Belongings {
 
     /// Whether nothing of it has to move.
     pub(super) fn is_empty(&self) -> bool {
-        let rules = self.of_kind(EntryKind::Rule).filter(|_| self.rules_too);
+        let rules = self.of_kind(EntryKind::Rule);
         let addresses = self.of_kind(EntryKind::Address);
         rules.chain(addresses).chain(self.routes()).chain(self.of_kind(EntryKind::Nexthop)).next().is_none()
     }
@@ -80,7 +78,8 @@ impl Belongings {
             draft.step(Step::MoveEntry { entry, from: self.from, to: self.to });
         }
         self.routes().filter(|route| !route.is_direct()).for_each(|route| self.moves(route, draft));
-        for entry in self.of_kind(EntryKind::Rule).filter(|_| self.rules_too) {
+        // Rules name whoever has the name: those of a card whose name the bridge has by now are the bridge's.
+        for entry in self.of_kind(EntryKind::Rule) {
             self.comes(entry, draft);
             draft.step(Step::DeleteEntry { entry: entry.clone() });
         }

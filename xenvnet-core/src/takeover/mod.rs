@@ -13,10 +13,10 @@ use crate::draft::Draft;
 use crate::entry::{Entry, EntryKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
-use crate::link::{BridgeState, Link, Pinning, PortState};
+use crate::link::{BridgeState, Link, LinkSettings, Pinning, PortState};
 use crate::mac::MacAddr;
 use crate::network_root;
-use crate::plan::{LinkSettings, Plan, Step};
+use crate::plan::{Plan, Step};
 use crate::snapshot::Snapshot;
 use crate::sysctl::{LinkSysctl, Sysctl};
 use belongings::Belongings;
@@ -133,8 +133,7 @@ impl Takeover {
     /// All that dom0 has on the card comes to the bridge, and the card becomes its port.
     fn steps_over(&self, card: &Link, draft: &mut Draft) {
         self.steps_bridge(card, draft);
-        // Rules name whoever has the name.
-        let belongings = Belongings::of(self.card, self.bridge, !self.is_shadow(), &draft.now);
+        let belongings = Belongings::of(self.card, self.bridge, &draft.now);
         let checked = self.steps_loose(card, &belongings, draft);
         // Before the first frame comes in by the bridge: what comes in by an interface without an address
         // is checked strictly, and nobody asks there for an IPv6 address that it has not.
@@ -275,7 +274,7 @@ impl Takeover {
     /// All that dom0 has on the bridge comes back to the card, and the card leaves the bridge.
     fn steps_back(&self, bridge: IfName, draft: &mut Draft) {
         let Some(card) = draft.now.link(self.uplink).cloned() else { return };
-        let belongings = Belongings::of(bridge, self.uplink, true, &draft.now);
+        let belongings = Belongings::of(bridge, self.uplink, &draft.now);
         draft.extend(step_sysctl(bridge, LinkSysctl::RP_FILTER, 2, &draft.now).filter(|_| !belongings.is_empty()));
         belongings.addresses_come(draft);
         belongings.the_rest_moves(draft);

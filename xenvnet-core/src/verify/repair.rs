@@ -3,8 +3,8 @@
 use super::{Finding, Judgement};
 use crate::guard::Guard;
 use crate::ifname::IfName;
-use crate::link::{Pinning, PortState};
-use crate::plan::{LinkSettings, Plan, Step};
+use crate::link::{LinkSettings, Pinning, PortState};
+use crate::plan::{Plan, Step};
 use crate::vif::VIF_GROUP;
 
 pub(super) fn plan(judgement: &Judgement<'_>, findings: &[Finding]) -> Plan {
