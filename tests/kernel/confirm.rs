@@ -187,6 +187,39 @@ fn what_nobody_confirms_goes_also_from_under_what_was_built_on_it() {
     assert!(answers(&site.dom0.namespace(), Site::GATEWAY4), "the gateway is reached by the card");
 }
 
+/// What came later to a network stands on what came before.
+#[test]
+fn two_that_nobody_confirms_end_where_they_began() {
+    let Some((_dom0, _state, maker, guard)) = pair() else { return };
+    let stop = || Operation::StopNetwork("network-virtual".parse().unwrap());
+    let sentinel = guard.sentinel().unwrap();
+    let none = Dump::take();
+    let put_back = |changes: [(Operation, Duration); 2]| {
+        for (change, within) in changes {
+            assert_eq!(maker.run_provisionally(&[change], within).unwrap(), Outcome::Changed);
+        }
+        while sentinel.look().unwrap() != Unconfirmed::Nothing {}
+    };
+    put_back([(start(), Duration::ZERO), (stop(), LONG)]);
+    Dump::take().assert_same(&none, "none ran before");
+    let _ = maker.run(&start()).unwrap();
+    let running = Dump::take().unnumbered();
+    put_back([(stop(), Duration::ZERO), (start(), LONG)]);
+    Dump::take().unnumbered().assert_same(&running, "one ran before");
+}
+
+/// By whoever says it without a deadline, though it is so already.
+#[test]
+fn what_is_wanted_for_good_is_confirmed() {
+    let Some((_dom0, _state, maker, guard)) = pair() else { return };
+    let sentinel = guard.sentinel().unwrap();
+    let _ = maker.run_provisionally(&[start()], Duration::ZERO).unwrap();
+    let running = Dump::take();
+    assert_eq!(guard.run(&start()).unwrap(), Outcome::Unchanged);
+    assert_eq!(sentinel.look().unwrap(), Unconfirmed::Nothing);
+    Dump::take().assert_same(&running, "after the deadline");
+}
+
 /// A network of an uplink with a guest on it, and its stop that nobody confirms; another toolstack, with a
 /// state directory of its own, comes in between.
 struct Stopped {
@@ -316,4 +349,21 @@ fn an_undone_stop_does_nothing_where_it_was_started_since() {
     let running = Dump::take();
     assert_eq!(stopped.maker.undo().unwrap(), Outcome::Unchanged);
     Dump::take().assert_same(&running, "an undo with nothing to do");
+}
+
+/// As whoever loses the network may do in his need.
+#[test]
+fn a_card_that_was_set_down_is_given_back_up() {
+    let Some(site) = Site::plain() else { return };
+    let state = StateDir::new();
+    let open = || Host::options().state_dir(state.path()).open().unwrap();
+    let (maker, guard) = (open(), open());
+    let sentinel = guard.sentinel().unwrap();
+    let start = Operation::StartNetwork("network-bridge netdev=eth0 bridge=xenbr0".parse().unwrap());
+    let _ = maker.run_provisionally(&[start], Duration::ZERO).unwrap();
+    ip("link set eth0 down");
+    assert!(matches!(sentinel.look().unwrap(), Unconfirmed::PutBack(plan) if !plan.is_empty()));
+    assert!(!ip("link show").contains("xenbr0"));
+    assert!(ip("-4 -o addr show dev eth0").contains("192.0.2.10/24"));
+    assert!(answers(&site.dom0.namespace(), Site::GATEWAY4), "the gateway is reached by the card");
 }

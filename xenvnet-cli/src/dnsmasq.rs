@@ -8,12 +8,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use xenvnet_core::{DhcpGuest, DhcpService, IfName, MacAddr, NetworkId};
 
 /// The names that Xen gives guests' interfaces: those to come are heard without a restart.
 const VIFS: &str = "vif*";
+
+/// It ends by this code where starting it again would not help (EXIT CODES of dnsmasq(8)).
+pub(crate) const WRONGLY_CALLED: i32 = 1;
 
 /// The program, where it is installed.
 pub(crate) fn find() -> Option<PathBuf> {
@@ -102,7 +105,7 @@ pub(crate) fn arguments(
     service: &DhcpService,
     interfaces: &[String],
     folder: &Folder,
-    dns: &[IpAddr],
+    dns: &[Ipv4Addr],
 ) -> Vec<OsString> {
     let mut all: Vec<OsString> = [
         "--keep-in-foreground",

@@ -45,7 +45,8 @@ impl Leash {
 
 /// Starts a program in a namespace, ours if none is given. It ends with the calling thread.
 pub(crate) fn start(program: &Path, arguments: &[OsString], netns: Option<&File>) -> io::Result<Child> {
-    let mut command = Command::new(std::env::current_exe()?);
+    // Also where an upgrade has put another one in its place.
+    let mut command = Command::new("/proc/self/exe");
     let this = std::process::id();
     if let Some(netns) = netns {
         // By the descriptor that we hold: its name may be another's by now.

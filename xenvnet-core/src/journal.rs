@@ -5,13 +5,12 @@
 //! the change had not begun.
 
 use crate::ifname::IfName;
-use crate::network::NetworkId;
 use crate::plan::{Plan, Step};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -49,6 +48,8 @@ pub(crate) enum End {
     Done,
     Undone,
     Provisional,
+    /// Put back half-way: whoever comes next goes on, step by step.
+    CutOff,
 }
 
 impl End {
@@ -57,6 +58,7 @@ impl End {
             End::Done => DONE,
             End::Undone => UNDONE,
             End::Provisional => PROVISIONAL,
+            End::CutOff => ACTIVE,
         }
     }
 }
@@ -84,15 +86,6 @@ impl Entry {
     /// Whether all that it did was to start networks.
     pub(crate) fn only_starts(&self) -> bool {
         self.of_networks && !self.inverse.steps().iter().any(|step| matches!(step, Step::AddNetwork { .. }))
-    }
-
-    /// The networks that it started or stopped.
-    pub(crate) fn networks(&self) -> BTreeSet<NetworkId> {
-        let of = |step: &Step| match step {
-            Step::AddNetwork { record } | Step::DeleteNetwork { record } => record.network.id(),
-            _ => None,
-        };
-        self.inverse.steps().iter().filter_map(of).collect()
     }
 }
 

@@ -11,12 +11,13 @@ use crate::ifname::IfName;
 use crate::link::{BridgeState, LinkSettings, Pinning, PortState};
 use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
-use crate::network::NetworkRecord;
+use crate::network::{NetworkId, NetworkRecord};
 use crate::sysctl::Sysctl;
 use crate::table::Table;
 use crate::untracked::Untracked;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -436,6 +437,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The networks that it starts or stops.
+    pub(crate) fn networks(&self) -> BTreeSet<NetworkId> {
+        let of = |step: &Step| match step {
+            Step::AddNetwork { record } | Step::DeleteNetwork { record } => record.network.id(),
+            _ => None,
+        };
+        self.steps.iter().filter_map(of).collect()
+    }
+
     /// Reads a plan from JSON, as it is written by serde.
     ///
     /// # Errors

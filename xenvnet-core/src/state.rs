@@ -303,6 +303,12 @@ impl Held<'_> {
         Journal::mark(&file, End::Undone).map_err(|error| self.failed(&error.to_string()))
     }
 
+    /// Notes that a change was put back half-way.
+    pub(crate) fn reopen(&self, name: &str) -> Result<()> {
+        let file = file(self.folder, name, OFlag::O_RDWR).map_err(|errno| self.failed(errno.desc()))?;
+        Journal::mark(&file, End::CutOff).map_err(|error| self.failed(&error.to_string()))
+    }
+
     /// What was begun with these networks and cut off has been brought to an end by now, one way or the
     /// other: nobody is to undo it any more.
     pub(crate) fn close_begun(&self, networks: &BTreeSet<NetworkId>) -> Result<()> {
@@ -310,7 +316,7 @@ impl Held<'_> {
             return Ok(());
         }
         let is_ended = |entry: &Entry| {
-            let about = entry.networks();
+            let about = entry.inverse.networks();
             !entry.is_closed() && !about.is_empty() && about.is_subset(networks)
         };
         for Found { name, entry, gone } in self.entries()? {
@@ -328,7 +334,11 @@ impl Held<'_> {
             return Ok(());
         }
         for Found { name, entry, .. } in self.entries()? {
-            if entry.is_some_and(|entry| entry.is_provisional() && !entry.networks().is_disjoint(networks)) {
+            let settled = |entry: &Entry| {
+                let about = entry.inverse.networks();
+                entry.is_provisional() && !about.is_empty() && about.is_subset(networks)
+            };
+            if entry.is_some_and(|entry| settled(&entry)) {
                 log::info!("{name}: what nobody confirmed yet was changed since, and stays");
                 self.confirm(&name)?;
             }

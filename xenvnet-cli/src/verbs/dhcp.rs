@@ -12,7 +12,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -26,6 +26,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// One that lived so long was well: what ends it is new.
 const WELL: Duration = Duration::from_secs(60);
+/// One that has not ended by itself after this is killed.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Changes come in swarms: they are gathered so long.
+const GATHERED: Duration = Duration::from_millis(50);
 /// Nothing is missed by it: a wait is begun again.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -35,8 +39,8 @@ pub(crate) struct Dhcp {
     #[arg(value_name = "NETWORK|LINE", value_parser = crate::cli::value::<Which>)]
     network: Which,
     /// A name server that guests are told; more than one if repeated.
-    #[arg(long, value_name = "ADDRESS", value_parser = crate::cli::ip)]
-    dns: Vec<IpAddr>,
+    #[arg(long, value_name = "IPV4")]
+    dns: Vec<Ipv4Addr>,
 }
 
 /// A network, as people name it.
@@ -181,6 +185,9 @@ fn wait(events: &Receiver<Event>, due: Option<Instant>) -> Result<Event> {
         Err(RecvTimeoutError::Timeout) => return Ok(Event::Changed),
         Err(RecvTimeoutError::Disconnected) => return Err(Failure::cannot("wait", "nobody tells of changes")),
     };
+    if matches!(first, Event::Changed) {
+        std::thread::sleep(GATHERED);
+    }
     let all = std::iter::once(first).chain(events.try_iter());
     match all.max_by_key(Event::rank) {
         Some(Event::Failed(error)) => Err(error.into()),
@@ -224,7 +231,7 @@ fn tell(session: &Session, before: Option<&DhcpService>, now: Option<&DhcpServic
 struct Server<'a> {
     program: &'a Path,
     netns: Option<&'a File>,
-    dns: &'a [IpAddr],
+    dns: &'a [Ipv4Addr],
     serving: Option<Serving>,
 }
 
@@ -296,7 +303,7 @@ impl Serving {
         })
     }
 
-    fn follow(&mut self, service: &DhcpService, program: &Path, netns: Option<&File>, dns: &[IpAddr]) -> Result<()> {
+    fn follow(&mut self, service: &DhcpService, program: &Path, netns: Option<&File>, dns: &[Ipv4Addr]) -> Result<()> {
         let what = format!("serve DHCP to {}", service.network);
         let failed = |error: &io::Error| Failure::system(&what, error);
         let files = self.folder.files(service);
@@ -342,6 +349,10 @@ impl Serving {
         let Some((child, since)) = &mut self.child else { return Ok(()) };
         let ended = child.try_wait().map_err(|error| Failure::system("wait for dnsmasq", &error))?;
         let Some(status) = ended else { return Ok(()) };
+        if status.code() == Some(dnsmasq::WRONGLY_CALLED) {
+            let error = Failure::cannot("serve DHCP", "dnsmasq does not understand what it is called with");
+            return Err(error.advice("see what it says above; version 2.81 and later are known to"));
+        }
         if since.elapsed() >= WELL {
             self.pause = FIRST_PAUSE;
         }
@@ -354,6 +365,11 @@ impl Serving {
     fn stop(&mut self) {
         if let Some((mut child, _)) = self.child.take() {
             let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM);
+            let end = Instant::now() + PATIENCE;
+            while matches!(child.try_wait(), Ok(None)) && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let _ = child.kill();
             let _ = child.wait();
         }
     }

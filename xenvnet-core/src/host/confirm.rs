@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal;
 use crate::operation::Operation;
 use crate::plan::{Outcome, Plan};
+use crate::state::Provisional;
 use nix::fcntl::Flock;
 use std::borrow::Borrow;
 use std::fs::File;
@@ -174,10 +175,20 @@ impl<H: Borrow<Host>> Sentinel<H> {
         let now = journal::now();
         let mut waiting: Vec<_> = held.provisional()?;
         waiting.sort_by_key(|(_, wait)| std::cmp::Reverse(wait.entry.time));
-        let due = |wait: &crate::state::Provisional| (wait.is_abandoned && !wait.is_complete) || wait.until <= now;
-        let mut seen = Unconfirmed::Nothing;
-        for (name, wait) in waiting {
-            if !due(&wait) {
+        let is_due = |wait: &Provisional| (wait.is_abandoned && !wait.is_complete) || wait.until <= now;
+        // The newest goes first: what came later to the network of one that is due stands on it.
+        let due: Vec<bool> = (0..waiting.len())
+            .map(|at| {
+                let networks = waiting[at].1.entry.inverse.networks();
+                let stands_on = |(_, older): &(String, Provisional)| {
+                    is_due(older) && !older.entry.inverse.networks().is_disjoint(&networks)
+                };
+                is_due(&waiting[at].1) || waiting[at + 1..].iter().any(stands_on)
+            })
+            .collect();
+        let (mut seen, mut failure) = (Unconfirmed::Nothing, None);
+        for ((name, wait), is_due) in waiting.into_iter().zip(due) {
+            if !is_due {
                 let left = Duration::from_nanos(u64::try_from(wait.until - now).unwrap_or(u64::MAX));
                 if seen == Unconfirmed::Nothing {
                     seen = Unconfirmed::Waiting(left);
@@ -190,19 +201,29 @@ impl<H: Borrow<Host>> Sentinel<H> {
                 error.and(errors).with_advice(IN_BETWEEN)
             };
             let back = PutBack::of(entry.clone(), edge, sysctls.as_ref(), knowing).map_err(|error| vec![error]);
-            let plan = match back.and_then(|back| back.carry_out(edge, sysctls.as_ref())) {
-                Ok(plan) => plan,
+            let done = match back.and_then(|back| back.carry_out(edge, sysctls.as_ref())) {
                 // Perhaps what was built on it since stands in the way: it is to come back all the same.
                 Err(_) if entry.only_starts() => {
-                    PutBack::noted(entry, edge)?.carry_out(edge, sysctls.as_ref()).map_err(failed)?
+                    // What is left of it half-way does not look like a network that could be stopped.
+                    held.reopen(&name)?;
+                    let back = PutBack::noted(entry, edge).map_err(|error| vec![error]);
+                    back.and_then(|back| back.carry_out(edge, sysctls.as_ref()))
                 }
-                Err(errors) => return Err(failed(errors)),
+                done => done,
+            };
+            let plan = match done {
+                Ok(plan) => plan,
+                // The others are put back all the same.
+                Err(errors) => {
+                    failure.get_or_insert(failed(errors));
+                    continue;
+                }
             };
             held.close(&name)?;
             let noted = held.asked_for(&plan);
             noted.unwrap_or_else(|error| log::warn!("what was put back could not be noted: {error}"));
             return Ok(Unconfirmed::PutBack(plan));
         }
-        Ok(seen)
+        failure.map_or(Ok(seen), Err)
     }
 }

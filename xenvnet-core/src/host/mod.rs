@@ -1,5 +1,6 @@
 //! The only door to the kernel: observe, plan, apply with undo. One method a verb is in `verbs`.
 
+mod change;
 mod confirm;
 mod observe;
 mod pins;
@@ -8,25 +9,23 @@ mod verbs;
 
 pub use confirm::{Sentinel, Unconfirmed};
 
-use crate::apply::{Applier, Failure};
 use crate::edge::{Edge, transport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
-use crate::journal::{Beginning, End};
-use crate::mac::{BridgeSeed, MacAddr};
+use crate::mac::BridgeSeed;
 use crate::namespace::Namespace;
 use crate::needs::Needs;
 use crate::netlink::channel::Channel;
 use crate::netlink::link;
 use crate::netlink::transport::{Kernel, Opener, Protocol};
-use crate::network::NetworkId;
 use crate::operation::Operation;
 use crate::plan::{Outcome, Plan, Step};
 use crate::snapshot::Snapshot;
-use crate::state::{self, Held, State};
+use crate::state::{self, State};
 use crate::sysctl::Sysctls;
 use crate::verify::Report;
 use crate::watch::Watch;
+use change::{Terms, carry_out};
 use nix::libc;
 use observe::{Knowing, evidence, observe};
 use pins::Found;
@@ -426,7 +425,13 @@ impl Host {
             let plan = Operation::plan_all(operations, &seen)?;
             let networks = operations.iter().flat_map(|operation| operation.networks(&seen)).collect();
             if plan.is_empty() {
-                held.as_ref().map(|held| held.close_begun(&networks)).transpose()?;
+                if let Some(held) = &held {
+                    held.close_begun(&networks)?;
+                    // It is wanted as it is, and for good.
+                    if confirm_within.is_none() {
+                        held.close_waiting(&networks)?;
+                    }
+                }
                 return Ok(Outcome::Unchanged);
             }
             let what = operations.first().map(ToString::to_string).unwrap_or_default();
@@ -546,76 +551,6 @@ fn state_of<'a>(state: &'a mut Option<State>, what: &str) -> Result<&'a mut Stat
         Error::cannot(ErrorKind::State, what, "this host was opened without a state directory")
             .with_advice("open it with one: changes are then written down before they begin")
     })
-}
-
-/// On what terms a plan is carried out.
-#[derive(Default)]
-struct Terms {
-    /// Addresses that are taken over from wherever a bridge learned them.
-    learned: BTreeSet<MacAddr>,
-    /// How soon somebody has to confirm it.
-    confirm_within: Option<Duration>,
-    /// Whether all that it does is to start and stop networks.
-    of_networks: bool,
-    /// Networks that are brought to an end by it, whoever began.
-    networks: BTreeSet<NetworkId>,
-    /// What is being done.
-    what: String,
-}
-
-/// Writes down how to put the plan back, then carries it out.
-fn carry_out(
-    edge: &mut Edge,
-    sysctls: Option<&Sysctls>,
-    mut held: Option<Held<'_>>,
-    seen: &Snapshot,
-    plan: &Plan,
-    terms: Terms,
-) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::of(&plan.steps()[0], Error::cannot(ErrorKind::State, "write the journal", error.to_string()))
-    };
-    if let (Some(held), Some(_)) = (&held, terms.confirm_within) {
-        let unwatched = || {
-            let what = terms.what.clone();
-            Error::cannot(ErrorKind::State, what, "nobody would put it back: no guard is on the watch")
-                .with_advice("start one first: xenvnet guard")
-        };
-        let watched = held.is_watched().and_then(|watched| if watched { Ok(()) } else { Err(unwatched()) });
-        watched.map_err(|error| Failure::of(&plan.steps()[0], error))?;
-    }
-    if let Some(held) = &mut held {
-        let numbers = named(plan).into_iter().filter_map(|name| Some((name, seen.link(name)?.index)));
-        let Terms { of_networks, confirm_within, .. } = terms;
-        let beginning = Beginning { seen: numbers.collect(), of_networks, confirm_within };
-        held.begin(&plan.inverse(), beginning).map_err(failed)?;
-    }
-    let result = Applier::new(edge, sysctls, seen).taking_over(terms.learned).apply(plan);
-    if let Some(held) = &mut held {
-        // Noted before the journal is closed: what is cut off in between is undone, and so is the note.
-        if result.is_ok() {
-            let noted = held.asked_for(plan);
-            noted.unwrap_or_else(|error| log::warn!("what was asked for could not be noted: {error}"));
-            let begun = held.close_begun(&terms.networks);
-            let waiting = match terms.confirm_within {
-                Some(_) => Ok(()),
-                None => held.close_waiting(&terms.networks),
-            };
-            begun.and(waiting).unwrap_or_else(|error| log::warn!("a journal could not be closed: {error}"));
-        }
-        // What failed was put back; unless that failed too, nothing is left to be undone.
-        let undone = result.as_ref().is_err_and(|failure| failure.error.kind() != ErrorKind::Undo);
-        let cut_off = result.is_err() && !undone;
-        // The change itself is not taken back for this: it would be undone as if it had been cut off.
-        let end = match terms.confirm_within {
-            _ if undone => End::Undone,
-            Some(_) => End::Provisional,
-            None => End::Done,
-        };
-        let finished = if cut_off { Ok(()) } else { held.finish(end) };
-        finished.unwrap_or_else(|error| log::warn!("the journal could not be closed: {error}"));
-    }
-    result
 }
 
 /// The interfaces that a plan names.

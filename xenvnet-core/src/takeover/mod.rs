@@ -275,6 +275,10 @@ impl Takeover {
     fn steps_back(&self, bridge: IfName, draft: &mut Draft) {
         let Some(card) = draft.now.link(self.uplink).cloned() else { return };
         let belongings = Belongings::of(bridge, self.uplink, &draft.now);
+        // It was up when all of this was on it; one that is down takes no route.
+        if !card.up && !belongings.is_empty() {
+            draft.step(Step::Up { link: self.uplink });
+        }
         draft.extend(step_sysctl(bridge, LinkSysctl::RP_FILTER, 2, &draft.now).filter(|_| !belongings.is_empty()));
         belongings.addresses_come(draft);
         belongings.the_rest_moves(draft);
