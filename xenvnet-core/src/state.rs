@@ -336,7 +336,9 @@ impl Held<'_> {
         for Found { name, entry, .. } in self.entries()? {
             let settled = |entry: &Entry| {
                 let about = entry.inverse.networks();
-                entry.is_provisional() && !about.is_empty() && about.is_subset(networks)
+                // Or put back half-way.
+                let waits = entry.is_provisional() || entry.confirm_by.is_some() && !entry.is_closed();
+                waits && !about.is_empty() && about.is_subset(networks)
             };
             if entry.is_some_and(|entry| settled(&entry)) {
                 log::info!("{name}: what nobody confirmed yet was changed since, and stays");

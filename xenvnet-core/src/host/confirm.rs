@@ -9,6 +9,7 @@ use crate::plan::{Outcome, Plan};
 use crate::state::Provisional;
 use nix::fcntl::Flock;
 use std::borrow::Borrow;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::time::Duration;
 
@@ -176,19 +177,19 @@ impl<H: Borrow<Host>> Sentinel<H> {
         let mut waiting: Vec<_> = held.provisional()?;
         waiting.sort_by_key(|(_, wait)| std::cmp::Reverse(wait.entry.time));
         let is_due = |wait: &Provisional| (wait.is_abandoned && !wait.is_complete) || wait.until <= now;
-        // The newest goes first: what came later to the network of one that is due stands on it.
-        let due: Vec<bool> = (0..waiting.len())
-            .map(|at| {
-                let networks = waiting[at].1.entry.inverse.networks();
-                let stands_on = |(_, older): &(String, Provisional)| {
-                    is_due(older) && !older.entry.inverse.networks().is_disjoint(&networks)
-                };
-                is_due(&waiting[at].1) || waiting[at + 1..].iter().any(stands_on)
-            })
-            .collect();
+        // The newest goes first: what came later to a network of one that is due stands on it.
+        let mut networks = BTreeSet::new();
+        let mut due = BTreeSet::new();
+        for (name, wait) in waiting.iter().rev() {
+            let own = wait.entry.inverse.networks();
+            if is_due(wait) || !own.is_disjoint(&networks) {
+                networks.extend(own);
+                due.insert(name.clone());
+            }
+        }
         let (mut seen, mut failure) = (Unconfirmed::Nothing, None);
-        for ((name, wait), is_due) in waiting.into_iter().zip(due) {
-            if !is_due {
+        for (name, wait) in waiting {
+            if !due.contains(&name) {
                 let left = Duration::from_nanos(u64::try_from(wait.until - now).unwrap_or(u64::MAX));
                 if seen == Unconfirmed::Nothing {
                     seen = Unconfirmed::Waiting(left);
