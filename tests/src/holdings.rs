@@ -172,14 +172,15 @@ fn numbered(text: &str) -> String {
 }
 
 /// The neighbours that somebody set or that were found, without the groups, which come and go with
-/// what listens. What was found may have aged meanwhile.
+/// what listens, and without the host itself, which the kernel has on the loopback while it talks to
+/// itself. What was found may have aged meanwhile.
 fn known(text: &str) -> String {
     let mut known = String::new();
     for line in text.lines().filter(|line| line.contains(" lladdr ")) {
         let is_group = line.starts_with("ff") || line.contains(" lladdr 33:33:") || line.contains(" lladdr 01:00:5e:");
         let (head, state) = line.trim_end().rsplit_once(' ').unwrap_or((line, ""));
         match state {
-            _ if is_group => {}
+            _ if is_group || line.contains(" dev lo ") => {}
             "REACHABLE" | "STALE" | "DELAY" | "PROBE" => known.push_str(&format!("{head} found\n")),
             _ => known.push_str(&format!("{line}\n")),
         }
