@@ -6,10 +6,7 @@ use crate::proof::{name, wait_for};
 use xenvnet_core::{Attachment, Lock};
 use xenvnet_tests::{Dom0, Flood, Tally};
 
-/// A thousand where there is time.
-fn rounds() -> usize {
-    if std::env::var_os("XENVNET_SOAK").is_some() { 1000 } else { 300 }
-}
+const ROUNDS: usize = 1000;
 
 /// Whatever gets past the filter of the interface is counted, under both names that it has.
 #[test]
@@ -22,7 +19,7 @@ fn a_routed_one_is_never_up_without_its_lock() {
     let (host, vif) = (&dom0.host, sender.name);
     let attachment = Attachment::routed(vif, lock()).gateway("10.98.98.1".parse().unwrap());
     let renamed = attachment.clone().rename(name("web"));
-    for round in 0..rounds() {
+    for round in 0..ROUNDS {
         host.attach_vif(&attachment).unwrap();
         if round % 50 == 0 {
             let before = passed.count().expected;
@@ -37,7 +34,7 @@ fn a_routed_one_is_never_up_without_its_lock() {
     host.attach_vif(&attachment).unwrap();
     let lies = lies.stop().repeated;
     let strange = passed.count().strange;
-    println!("a routed vif that came and went {} times: {lies} passed, {strange} failed", rounds());
+    println!("a routed vif that came and went {} times: {lies} passed, {strange} failed", ROUNDS);
     assert!(lies > 0 && strange == 0, "{strange} of {lies} lies: {passed}");
     // The control: without a lock they are counted.
     host.clear_antispoof(vif).unwrap();
@@ -56,7 +53,7 @@ fn one_with_two_cards_is_never_up_without_its_lock() {
     attach(market.victim.name, victims_lock());
     let (vif, emulated) = (market.sender.name, tap.name);
     let lies = [market.lies(), Flood::start(tap.raw(), spoofed(), honest(), 1)];
-    for _ in 0..rounds() / 4 {
+    for _ in 0..ROUNDS / 4 {
         attach(vif, lock());
         attach(emulated, lock());
         host.set_antispoof(emulated, other_lock()).unwrap();
@@ -68,7 +65,7 @@ fn one_with_two_cards_is_never_up_without_its_lock() {
     attach(emulated, lock());
     let lies: u64 = lies.map(|lies| lies.stop().repeated).iter().sum();
     let leaks = market.leaks();
-    println!("a pair that came and went {} times: {lies} passed, {} failed", rounds() / 4, leaks.len());
+    println!("a pair that came and went {} times: {lies} passed, {} failed", ROUNDS / 4, leaks.len());
     assert!(lies > 0 && leaks.is_empty(), "of {lies} lies:\n{}", leaks.join("\n"));
     market.proves_that_lies_are_counted();
 }
