@@ -478,10 +478,21 @@ int xenvnet_repair(const xenvnet *host,
                    bool *changed,
                    xenvnet_error **error);
 
-// Puts back the last change that was made through this state directory, by whatever process,
-// whether it ran to its end or was cut off in the middle. Fails with XENVNET_ERROR_NOT_FOUND when
-// there is none, with XENVNET_ERROR_STATE where the host has no state directory.
-int xenvnet_undo(const xenvnet *host, bool *changed, xenvnet_error **error);
+// Puts back the last change that was made through this state directory, by whatever process: all of
+// it or nothing; one that was cut off in the middle as far as it went. Fails with
+// XENVNET_ERROR_NOT_FOUND when there is none, with XENVNET_ERROR_CONFLICT where the host was changed
+// since so that others' work would be undone as well, with XENVNET_ERROR_STATE where the host has no
+// state directory.
+int xenvnet_undo(const xenvnet *host,
+                 bool *changed,
+                 xenvnet_error **error);
+
+// Leaves what was cut off in the middle as it is: nobody puts it back any more, neither xenvnet_undo()
+// nor the next change, which does so otherwise. Fails with XENVNET_ERROR_STATE where the host has no
+// state directory.
+int xenvnet_forget_cut_off(const xenvnet *host,
+                           bool *changed,
+                           xenvnet_error **error);
 
 // Says what xenvnet_undo() would do; changes nothing. Fails as that does.
 //

@@ -2,8 +2,8 @@
 
 use crate::matrix::{OWN, lock};
 use crate::proof::{bridge_by_ip, name};
-use xenvnet_core::{Antispoof, Attachment, ErrorKind, Guard, Lock, Outcome};
-use xenvnet_tests::{Dom0, bridge_json, ether, ip, ip_json, nft, program};
+use xenvnet_core::{Antispoof, Attachment, Guard, Lock, Outcome};
+use xenvnet_tests::{Dom0, Dump, bridge_json, ether, ip, ip_json, nft, program};
 
 fn is_up(vif: &str) -> bool {
     let flags = &ip_json(&format!("link show dev {vif}"))[0]["flags"];
@@ -36,7 +36,11 @@ fn what_cannot_be_locked_again_stays_down() {
     dom0.host.attach_vif(&Attachment::bridged(guest.name, name("xenbr0"), lock())).unwrap();
     dom0.host.detach_vif(guest.name).unwrap();
     nft("delete table bridge xenvnet; add table bridge xenvnet");
-    assert_eq!(dom0.host.undo().unwrap_err().kind(), ErrorKind::Undo);
+    let before = Dump::take();
+    let error = dom0.host.undo().unwrap_err();
+    let why = "there is a table bridge xenvnet that is not ours (kernel: File exists)";
+    assert_eq!(error.to_string(), format!("cannot set antispoof on vif1.0: {why}"));
+    Dump::take().assert_same(&before, "all of it or nothing");
     assert!(!is_up("vif1.0"), "up without its lock");
 }
 

@@ -4,8 +4,9 @@ use crate::proof::{bridge_by_ip, name};
 use xenvnet_core::{Antispoof, Attachment, MacAddr, Operation};
 use xenvnet_tests::{Dom0, has_program, run_attach_once};
 
-/// At most this many for an attach through an open host.
-const BUDGET: usize = 15;
+/// At most this many for an attach through an open host; three of one octet each tell that a change is under
+/// way, so that whoever comes after a crash puts it back.
+const BUDGET: usize = 18;
 
 #[test]
 fn an_attach_takes_few_system_calls_whatever_the_number_of_addresses() {

@@ -5,13 +5,19 @@ use crate::proof::{bridge_by_ip, name};
 use std::sync::{Arc, Mutex};
 use xenvnet_core::transport::{self, Fault, Faulting};
 use xenvnet_core::{
-    Antispoof, Attachment, Bridge, Error, ErrorKind, Host, Lock, Masquerade, Operation, Outcome, Result,
+    Antispoof, Attachment, Bridge, Error, ErrorKind, Finding, Forward, Host, Lock, Masquerade, Operation, Outcome,
+    Plan, Result, Step,
 };
-use xenvnet_tests::{Dom0, Dump, StateDir, ip, program};
+use xenvnet_tests::{Dom0, Dump, StateDir, has_program, ip, nft, program, run_attach_once};
 
 const EBUSY: i32 = 16;
 const ENOMEM: i32 = 12;
 const EOPNOTSUPP: i32 = 95;
+
+fn shell(line: &str) {
+    let words: Vec<_> = line.split(' ').collect();
+    program(words[0], &words[1..]);
+}
 
 /// The call fails and the host is as it was.
 #[track_caller]
@@ -232,6 +238,212 @@ fn what_failed_or_was_undone_since_is_not_in_the_way_of_undo() {
     }
     assert_eq!(open().undo().unwrap(), Outcome::Changed);
     Dump::take().assert_same(&before, "after the first bridge was undone");
+}
+
+/// Begins an operation in a process that is killed in the middle; `false` where it never comes so far.
+fn is_cut_off(dom0: &Dom0, operation: &Operation, at: usize) -> bool {
+    let inject = format!("inject=sendto,sendmsg:signal=SIGKILL:when={at}");
+    let under = ["strace", "-f", "-o", "/dev/null", "-e", "trace=sendto,sendmsg", "-e", &inject];
+    let said =
+        run_attach_once(&under, env!("CARGO_BIN_EXE_attach_once"), dom0.state.path(), std::slice::from_ref(operation));
+    assert!(said.is_empty() || said == "changed\n", "{said}");
+    said.is_empty()
+}
+
+fn finds_cut_off(host: &Host) -> bool {
+    host.verify().unwrap().findings.contains(&Finding::CutOff)
+}
+
+/// What the next change needs is not what somebody else left half done.
+#[test]
+fn what_was_cut_off_is_put_back_by_the_next_change_before_it_begins() {
+    let Some(dom0) = Dom0::enter() else { return };
+    if !has_program("strace") {
+        return;
+    }
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    let attach = Operation::AttachVif(Attachment::bridged(guest.name, name("xenbr0"), lock()).rename(name("web")));
+    let other = Operation::CreateBridge(Bridge::new(name("xenbr1")));
+    let before = Dump::take();
+    let _ = dom0.host.run(&other).unwrap();
+    let after = Dump::take();
+    let mut cut_off = 0;
+    for at in 1..50 {
+        let _ = dom0.host.delete_bridge(name("xenbr1")).unwrap();
+        if !is_cut_off(&dom0, &attach, at) {
+            assert!(cut_off > 0);
+            return;
+        }
+        if finds_cut_off(&dom0.host) {
+            cut_off += 1;
+            // Nothing is done on what is in between: not by a plan, and by nobody who only looks.
+            let plan = Plan::from_iter([Step::Up { link: name("xenbr0") }]);
+            let error = dom0.host.apply(&plan).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Conflict);
+            assert_eq!(error.to_string(), "cannot carry out the plan: a change before it was cut off in the middle");
+        }
+        // Somebody else's change, by a host that was open all the time and knows of nothing.
+        assert_eq!(dom0.host.run(&other).unwrap(), Outcome::Changed);
+        assert!(!finds_cut_off(&dom0.host), "killed at message {at}");
+        Dump::take().unnumbered().assert_same(&after.unnumbered(), &format!("killed at message {at}"));
+        let _ = dom0.host.undo().unwrap();
+        Dump::take().unnumbered().assert_same(&before.unnumbered(), "after the other change was undone");
+        let _ = dom0.host.run(&other).unwrap();
+    }
+    panic!("it never ends");
+}
+
+#[test]
+fn what_was_cut_off_can_be_left_as_it_is() {
+    let Some(dom0) = Dom0::enter() else { return };
+    if !has_program("strace") {
+        return;
+    }
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    assert_eq!(dom0.host.forget_cut_off().unwrap(), Outcome::Unchanged);
+    let attach = Operation::AttachVif(Attachment::bridged(guest.name, name("xenbr0"), lock()));
+    let at = (1..50).find(|at| is_cut_off(&dom0, &attach, *at) && finds_cut_off(&dom0.host)).unwrap();
+    let between = Dump::take();
+    assert_eq!(dom0.host.forget_cut_off().unwrap(), Outcome::Changed, "killed at message {at}");
+    assert!(!finds_cut_off(&dom0.host));
+    assert_eq!(dom0.host.undo().unwrap_err().kind(), ErrorKind::NotFound);
+    Dump::take().assert_same(&between, "after it was forgotten");
+}
+
+/// Killed while it puts back: what it had begun is put back, and the change can be undone again.
+#[test]
+fn whoever_is_killed_while_it_undoes_has_not_undone_anything() {
+    let Some(dom0) = Dom0::enter() else { return };
+    if !has_program("strace") {
+        return;
+    }
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    let attachment = Attachment::bridged(guest.name, name("xenbr0"), lock()).rename(name("web")).mtu(1400);
+    let other = dom0.guest("vif2.0", "00:16:3e:00:00:02");
+    let _ = dom0.host.attach_vif(&Attachment::bridged(other.name, name("xenbr0"), Lock::Disabled)).unwrap();
+    let before = Dump::take();
+    let _ = dom0.host.attach_vif(&attachment).unwrap();
+    let after = Dump::take();
+    let mut cut_off = 0;
+    for at in 1..100 {
+        let inject = format!("inject=sendto,sendmsg:signal=SIGKILL:when={at}");
+        let under = ["-f", "-o", "/dev/null", "-e", "trace=sendto,sendmsg", "-e", &inject];
+        let mut undo = std::process::Command::new("strace");
+        undo.args(under).arg(env!("CARGO_BIN_EXE_attach_once")).arg(dom0.state.path()).arg("undo");
+        let is_done = undo.output().unwrap().status.success();
+        if is_done {
+            Dump::take().assert_same(&before, "after it was undone");
+            assert!(cut_off > 0, "nothing was cut off");
+            return;
+        }
+        let when = format!("killed at message {at}");
+        if finds_cut_off(&dom0.host) {
+            cut_off += 1;
+            match at % 2 {
+                0 => drop(dom0.host.undo().unwrap()),
+                // Whatever is to be changed next; this is so already.
+                _ => drop(dom0.host.create_bridge(&Bridge::new(name("xenbr0"))).unwrap()),
+            }
+        }
+        Dump::take().unnumbered().assert_same(&after.unnumbered(), &when);
+    }
+    panic!("it never ends");
+}
+
+/// Changes, what others do then, and what they are told who would put the first back.
+#[test]
+fn what_others_did_since_is_not_undone_with_it() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    bridge_by_ip("xenbr9");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    let vif = guest.name;
+    let _other = dom0.cable("eth9", "02:00:00:00:00:09");
+    let attachment = Attachment::bridged(vif, name("xenbr0"), lock());
+    let attached = Operation::AttachVif(attachment.clone());
+    let named = Operation::AttachVif(attachment.clone().rename(name("web")).mtu(1400));
+    let bridge = Bridge::new(name("xenbr1")).address("10.98.99.1/24".parse().unwrap()).mtu(1400);
+    let bridge = Operation::CreateBridge(bridge);
+    let forward = Forward::new("tcp:8080".parse().unwrap(), "10.98.98.2:80".parse().unwrap());
+    let cases: &[(&Operation, &str, &str, &str)] = &[
+        (&bridge, "ip link set eth9 master xenbr1", "ip link set eth9 nomaster", "eth9 is a port of xenbr1 by now"),
+        (
+            &bridge,
+            "ip address add 10.98.97.1/24 dev xenbr1",
+            "ip address del 10.98.97.1/24 dev xenbr1",
+            "xenbr1 has the address 10.98.97.1/24 by now",
+        ),
+        (&bridge, "ip link set xenbr1 name xenbr2", "ip link set xenbr2 name xenbr1", "xenbr1 is called xenbr2 by now"),
+        (&attached, "ip link set vif1.0 master xenbr9", "", "vif1.0 is a port of xenbr9 by now"),
+        (
+            &named,
+            "ip link set web mtu 1300",
+            "ip link set web mtu 1400",
+            "web: the MTU is 1300 by now, the change had made it 1400",
+        ),
+        (&named, "ip link set web name www", "ip link set www name web", "web is called www by now"),
+        (&named, "ip link add vif1.0 type bridge", "ip link del vif1.0", "the name vif1.0 is taken by now"),
+    ];
+    for (operation, by_hand, back, words) in cases {
+        let before = Dump::take();
+        assert_eq!(dom0.host.run(operation).unwrap(), Outcome::Changed, "{operation}");
+        shell(by_hand);
+        let error = fails(words, || dom0.host.undo());
+        assert_eq!(
+            (error.kind(), error.to_string()),
+            (ErrorKind::Conflict, format!("cannot undo the last change: {words}"))
+        );
+        assert_eq!(dom0.host.plan_undo().unwrap_err().to_string(), error.to_string());
+        match *back {
+            "" => drop(dom0.host.detach_vif(vif).unwrap()),
+            back => {
+                shell(back);
+                assert_eq!(dom0.host.undo().unwrap(), Outcome::Changed, "{operation}");
+                Dump::take().unnumbered().assert_same(&before.unnumbered(), &format!("after {operation} was undone"));
+            }
+        }
+    }
+    // What somebody did already is no obstacle.
+    let before = Dump::take();
+    let _ = dom0.host.run(&named).unwrap();
+    shell("ip link set web mtu 1500 nomaster");
+    assert_eq!(dom0.host.undo().unwrap(), Outcome::Changed);
+    Dump::take().unnumbered().assert_same(&before.unnumbered(), "after half of it had been put back by hand");
+    // Nor what has nothing to do with it.
+    let _ = dom0.host.forward_port(&forward).unwrap();
+    let _ = nft("add table inet others");
+    assert_eq!(dom0.host.undo().unwrap(), Outcome::Changed);
+    // What would stand on nothing is told with its remedy.
+    let _ = dom0.host.run(&attached).unwrap();
+    let _ = dom0.host.set_antispoof(vif, Lock::Disabled).unwrap();
+    nft("delete table bridge xenvnet");
+    let words = "cannot undo the last change: the lock of vif1.0 is gone; bring it back first: xenvnet verify --repair";
+    assert_eq!(fails(words, || dom0.host.undo()).to_string(), words);
+    let _ = dom0.host.repair().unwrap();
+    assert_eq!(dom0.host.undo().unwrap(), Outcome::Changed);
+}
+
+/// A lock by the same name and with the same addresses, but another interface's: a guest that was restarted.
+#[test]
+fn the_lock_of_a_guest_that_was_restarted_is_not_undone() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    let attachment = Attachment::bridged(guest.name, name("xenbr0"), lock());
+    let _ = dom0.host.attach_vif(&attachment).unwrap();
+    ip("link del vif1.0");
+    let _again = dom0.guest("vif1.0", &OWN.to_string());
+    let elsewhere = StateDir::new();
+    let other = Host::options().state_dir(elsewhere.path()).open().unwrap();
+    let _ = other.attach_vif(&attachment).unwrap();
+    let error = fails("a lock of another interface", || dom0.host.undo());
+    assert_eq!(
+        error.to_string(),
+        "cannot undo the last change: the lock of vif1.0 is that of another interface by now"
+    );
 }
 
 #[test]

@@ -273,9 +273,11 @@ pub unsafe extern "C" fn xenvnet_repair(
     })
 }
 
-/// Puts back the last change that was made through this state directory, by whatever process,
-/// whether it ran to its end or was cut off in the middle. Fails with XENVNET_ERROR_NOT_FOUND when
-/// there is none, with XENVNET_ERROR_STATE where the host has no state directory.
+/// Puts back the last change that was made through this state directory, by whatever process: all of
+/// it or nothing; one that was cut off in the middle as far as it went. Fails with
+/// XENVNET_ERROR_NOT_FOUND when there is none, with XENVNET_ERROR_CONFLICT where the host was changed
+/// since so that others' work would be undone as well, with XENVNET_ERROR_STATE where the host has no
+/// state directory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xenvnet_undo(
     host: *const xenvnet,
@@ -283,6 +285,18 @@ pub unsafe extern "C" fn xenvnet_undo(
     error: *mut *mut xenvnet_error,
 ) -> c_int {
     verb(host, changed, error, |host| Ok(host.undo()?))
+}
+
+/// Leaves what was cut off in the middle as it is: nobody puts it back any more, neither xenvnet_undo()
+/// nor the next change, which does so otherwise. Fails with XENVNET_ERROR_STATE where the host has no
+/// state directory.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xenvnet_forget_cut_off(
+    host: *const xenvnet,
+    changed: *mut bool,
+    error: *mut *mut xenvnet_error,
+) -> c_int {
+    verb(host, changed, error, |host| Ok(host.forget_cut_off()?))
 }
 
 /// Says what xenvnet_undo() would do; changes nothing. Fails as that does.

@@ -114,8 +114,15 @@ pub(crate) enum Verb {
         /// JSON: an operation or a list of them; - for stdin.
         file: PathBuf,
     },
-    /// Put back what the last call changed.
-    Undo,
+    /// Put back what the last call changed, all of it or nothing.
+    ///
+    /// What was cut off in the middle, by a crash say, is put back as far as it went; the next change would
+    /// do so too. Refused where the host was changed since so that others' work would be undone as well.
+    Undo {
+        /// Leave what was cut off in the middle as it is, and forget about it.
+        #[arg(long)]
+        forget: bool,
+    },
     /// Bridges, guests, locks, drops, networks: one snapshot.
     Status(status::Status),
     /// Whether the kernel still holds what was asked for: holes and leftovers, each with its remedy.

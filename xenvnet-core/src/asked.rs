@@ -56,10 +56,13 @@ impl Asked {
     }
 }
 
-/// The file. Its first line tells the boot that it is of: interfaces are known by their numbers, which
-/// the next boot gives to others.
+/// The file. Its first line tells the boot and the namespace that it is of: interfaces are known by their
+/// numbers, which the next one gives to others.
 #[derive(Debug)]
-pub(crate) struct AskedFile(File);
+pub(crate) struct AskedFile {
+    file: File,
+    head: String,
+}
 
 pub(crate) const NAME: &str = "asked";
 /// What takes its place when it has grown long.
@@ -69,21 +72,21 @@ pub(crate) const NEW_NAME: &str = "asked.new";
 const LONG: usize = 256 * 1024;
 
 impl AskedFile {
-    /// Opened to be appended to and read. What is of another boot is forgotten.
-    pub(crate) fn open(file: File) -> io::Result<AskedFile> {
-        let mut asked = AskedFile(file);
+    /// Opened to be appended to and read. What is of another boot or namespace is forgotten.
+    pub(crate) fn open(file: File, epoch: &str) -> io::Result<AskedFile> {
+        let mut asked = AskedFile { file, head: format!("boot {epoch}") };
         let text = asked.text()?;
-        if text.split(|octet| *octet == b'\n').next() != Some(head().as_bytes()) {
-            asked.0.set_len(0)?;
-            asked.0.write_all(head().as_bytes())?;
+        if text.split(|octet| *octet == b'\n').next() != Some(asked.head.as_bytes()) {
+            asked.file.set_len(0)?;
+            asked.file.write_all(asked.head.as_bytes())?;
         }
         Ok(asked)
     }
 
     fn text(&mut self) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
-        self.0.seek(SeekFrom::Start(0))?;
-        self.0.read_to_end(&mut text)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.read_to_end(&mut text)?;
         Ok(text)
     }
 
@@ -94,7 +97,7 @@ impl AskedFile {
         if steps.is_empty() {
             return Ok(());
         }
-        self.0.write_all(&line(&steps)?)
+        self.file.write_all(&line(&steps)?)
     }
 
     /// Everything that was asked for. A line that was cut off counts for nothing, nor do those that
@@ -114,16 +117,12 @@ impl AskedFile {
         if length <= LONG {
             return Ok(None);
         }
-        let mut text = head().into_bytes();
+        let mut text = self.head.clone().into_bytes();
         for step in self.read()?.steps() {
             text.extend(line(&[&step])?);
         }
         Ok(Some(text).filter(|text| text.len() < length / 2))
     }
-}
-
-fn head() -> String {
-    format!("boot {}", crate::journal::boot())
 }
 
 fn line(steps: &[&Step]) -> io::Result<Vec<u8>> {
@@ -145,7 +144,7 @@ mod tests {
     use crate::{Guard, Lock};
 
     fn open(path: &std::path::Path) -> AskedFile {
-        AskedFile::open(File::options().append(true).read(true).create(true).open(path).unwrap()).unwrap()
+        AskedFile::open(File::options().append(true).read(true).create(true).open(path).unwrap(), "1/2").unwrap()
     }
 
     fn file(name: &str) -> (std::path::PathBuf, AskedFile) {
@@ -170,7 +169,7 @@ mod tests {
         let length = file.text().unwrap().len();
         file.append(&Plan::from_iter([guard("vif2.0", 4)])).unwrap();
         assert_eq!(file.read().unwrap().contents.guards.len(), 2);
-        file.0.set_len(length as u64 + 30).unwrap();
+        file.file.set_len(length as u64 + 30).unwrap();
         assert_eq!(file.read().unwrap(), asked);
         // The next one is not lost with it.
         file.append(&Plan::from_iter([guard("vif3.0", 5)])).unwrap();

@@ -21,6 +21,10 @@ pub(crate) const PREFIX: &str = "journal-";
 
 /// State, length and checksum of what follows.
 const HEADER: usize = 16;
+
+/// The boot and the namespace that a record is of (see [`Namespace::epoch`](crate::namespace::Namespace::epoch)):
+/// it means nothing in any other.
+pub(crate) type Epoch = std::sync::Arc<str>;
 const ACTIVE: u8 = b'A';
 const DONE: u8 = b'D';
 const UNDONE: u8 = b'U';
@@ -92,8 +96,9 @@ impl Entry {
 #[derive(Serialize, Deserialize)]
 struct Record<P> {
     time: u128,
-    /// Records do not outlive the kernel that they are about.
-    boot: String,
+    /// Records do not outlive what they are about.
+    #[serde(rename = "boot")]
+    epoch: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     confirm_by: Option<u128>,
     #[serde(default)]
@@ -118,6 +123,9 @@ pub(crate) struct Beginning {
 pub(crate) struct Journal {
     /// Always there until it is dropped.
     file: Option<Flock<File>>,
+    pub(crate) name: String,
+    /// What its records are of.
+    epoch: Epoch,
     /// Who made it.
     process: u32,
     /// Whether the last change was neither finished nor put back.
@@ -134,19 +142,18 @@ impl Drop for Journal {
 }
 
 impl Journal {
-    pub(crate) fn create(folder: impl AsFd) -> io::Result<Journal> {
-        boot();
+    pub(crate) fn create(folder: impl AsFd, epoch: Epoch) -> io::Result<Journal> {
         // Process ids come again: a journal that is there is never written over.
         let mut number = 0;
-        let file = loop {
+        let (name, file) = loop {
             let name = format!("{PREFIX}{}-{number}", std::process::id());
             match crate::state::file(&folder, &name, OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL) {
                 Err(Errno::EEXIST) => number += 1,
-                other => break other?,
+                other => break (name, other?),
             }
         };
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => Ok(Journal { file: Some(file), process: std::process::id(), open: false }),
+            Ok(file) => Ok(Journal { file: Some(file), name, epoch, process: std::process::id(), open: false }),
             Err((_, errno)) => Err(errno.into()),
         }
     }
@@ -156,7 +163,8 @@ impl Journal {
         let time = now();
         let Beginning { seen, of_networks, confirm_within } = beginning;
         let confirm_by = confirm_within.map(|within| time + within.as_nanos());
-        let json = serde_json::to_vec(&Record { time, boot: boot(), confirm_by, seen, of_networks, inverse })?;
+        let epoch = self.epoch.to_string();
+        let json = serde_json::to_vec(&Record { time, epoch, confirm_by, seen, of_networks, inverse })?;
         let mut octets = vec![0; HEADER];
         octets[0] = ACTIVE;
         octets[4..12].copy_from_slice(&(json.len() as u64).to_le_bytes());
@@ -187,8 +195,8 @@ impl Journal {
         file.write_all_at(&[end.octet()], 0)
     }
 
-    /// The entry of a journal, if it is whole and of this boot.
-    pub(crate) fn read(file: &File) -> Option<Entry> {
+    /// The entry of a journal, if it is whole and of this boot and namespace.
+    pub(crate) fn read(file: &File, epoch: &str) -> Option<Entry> {
         let mut octets = Vec::new();
         let mut chunk = [0; 4096];
         while let Ok(n @ 1..) = file.read_at(&mut chunk, octets.len() as u64) {
@@ -202,16 +210,9 @@ impl Journal {
         }
         let record: Record<Plan> = serde_json::from_slice(json).ok()?;
         let state = header[0];
-        let Record { time, boot: of, confirm_by, seen, of_networks, inverse } = record;
-        (of == boot()).then_some(Entry { state, time, confirm_by, seen, of_networks, inverse })
+        let Record { time, epoch: of, confirm_by, seen, of_networks, inverse } = record;
+        (of == epoch).then_some(Entry { state, time, confirm_by, seen, of_networks, inverse })
     }
-}
-
-/// The kernel's name for this boot (random(4)); it does not change, so it is read once.
-pub(crate) fn boot() -> String {
-    static BOOT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    let read = || std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
-    BOOT.get_or_init(read).clone()
 }
 
 #[cfg(test)]
@@ -230,23 +231,24 @@ mod tests {
     #[test]
     fn a_record_is_read_back_whole_or_not_at_all() {
         let (path, folder) = folder("whole");
-        let mut journal = Journal::create(&folder).unwrap();
-        assert!(Journal::read(journal.file().unwrap()).is_none());
+        let mut journal = Journal::create(&folder, "here".into()).unwrap();
+        assert!(Journal::read(journal.file().unwrap(), "here").is_none());
         let plan = Plan::from_iter([Step::Up { link: "xenbr0".parse().unwrap() }]);
         journal.begin(&plan, Beginning::default()).unwrap();
-        let entry = Journal::read(journal.file().unwrap()).unwrap();
+        let entry = Journal::read(journal.file().unwrap(), "here").unwrap();
         assert!(!entry.is_closed());
         assert_eq!(entry.inverse, plan);
+        assert!(Journal::read(journal.file().unwrap(), "elsewhere").is_none(), "another namespace, or boot");
         journal.finish(End::Done).unwrap();
-        assert!(Journal::read(journal.file().unwrap()).unwrap().is_closed());
+        assert!(Journal::read(journal.file().unwrap(), "here").unwrap().is_closed());
         journal.begin(&Plan::default(), Beginning::default()).unwrap();
         assert!(
-            Journal::read(journal.file().unwrap()).unwrap().inverse.is_empty(),
+            Journal::read(journal.file().unwrap(), "here").unwrap().inverse.is_empty(),
             "a shorter record hides a longer one"
         );
         for cut in [3, HEADER as u64 + 2] {
             journal.file().unwrap().set_len(cut).unwrap();
-            assert!(Journal::read(journal.file().unwrap()).is_none());
+            assert!(Journal::read(journal.file().unwrap(), "here").is_none());
         }
         std::fs::remove_dir_all(path).unwrap();
     }

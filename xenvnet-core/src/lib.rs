@@ -78,6 +78,7 @@ mod order;
 mod plan;
 mod rate;
 mod reader;
+mod retrace;
 mod snapshot;
 mod state;
 mod sxp;

@@ -1,11 +1,21 @@
 //! The network namespace that a host lives in.
 
 use crate::error::{Error, ErrorKind, Result};
+use nix::libc;
 use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, getsockopt, socket};
+use nix::{getsockopt_impl, sockopt_impl};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
+
+sockopt_impl!(
+    /// The kernel's number of a socket's network namespace, which it gives to no other one until the next
+    /// boot (socket(7); Linux 5.14).
+    NetnsCookie, GetOnly, libc::SOL_SOCKET, libc::SO_NETNS_COOKIE, u64
+);
 
 #[derive(Debug)]
 pub(crate) struct Namespace {
@@ -31,6 +41,19 @@ impl Namespace {
     fn of(file: File) -> Result<Namespace> {
         let metadata = file.metadata().map_err(|error| failed(&error))?;
         Ok(Namespace { id: (metadata.dev(), metadata.ino()), file })
+    }
+
+    /// What tells it from every other one that has its id before it or after it, in this boot and in others:
+    /// the boot, and the namespace's cookie, where the kernel has cookies.
+    pub(crate) fn epoch(&self) -> Result<String> {
+        let cookie = self.run(|| {
+            let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+            getsockopt(&socket, NetnsCookie)
+        })?;
+        Ok(match cookie {
+            Ok(cookie) => format!("{}/{cookie}", boot()),
+            Err(_) => boot().to_owned(),
+        })
     }
 
     /// Runs something in this namespace: here if the calling thread is in it, else in a thread
@@ -62,4 +85,12 @@ fn failed(error: &io::Error) -> Error {
             .with_advice("it takes CAP_SYS_ADMIN in the user namespace that owns it"),
         None => Error::cannot(ErrorKind::Kernel, what, error.to_string()),
     }
+}
+
+/// The kernel's name for this boot (random(4)); it does not change, so it is read once.
+fn boot() -> &'static str {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    BOOT.get_or_init(|| {
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    })
 }

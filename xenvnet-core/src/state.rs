@@ -13,7 +13,7 @@
 
 use crate::asked::{self, Asked, AskedFile};
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::{Beginning, End, Entry, Journal};
+use crate::journal::{Beginning, End, Entry, Epoch, Journal};
 use crate::namespace::Namespace;
 use crate::network::NetworkId;
 use crate::plan::Plan;
@@ -26,7 +26,7 @@ use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -65,6 +65,7 @@ fn lock_file(folder: &OwnedFd) -> nix::Result<LockFile> {
 pub(crate) struct State {
     folder: OwnedFd,
     path: PathBuf,
+    epoch: Epoch,
     lock: LockFile,
     journal: Journal,
     asked: AskedFile,
@@ -95,12 +96,13 @@ impl State {
         let lock = lock_file(&folder).map_err(|errno| failed(&path, refused(errno)))?;
         // Made under the lock, so that nobody tidies it away before it is locked itself.
         let held = acquire(&lock, &path)?;
-        let journal = Journal::create(&folder).map_err(|error| failed(&path, error.to_string()))?;
+        let epoch: Epoch = namespace.epoch()?.into();
+        let journal = Journal::create(&folder, epoch.clone()).map_err(|error| failed(&path, error.to_string()))?;
         let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT;
         let asked = file(&folder, asked::NAME, flags).map_err(|errno| failed(&path, refused(errno)))?;
-        let asked = AskedFile::open(asked).map_err(|error| failed(&path, error.to_string()))?;
+        let asked = AskedFile::open(asked, &epoch).map_err(|error| failed(&path, error.to_string()))?;
         drop(held);
-        let mut state = State { folder, path, lock, journal, asked };
+        let mut state = State { folder, path, epoch, lock, journal, asked };
         state.tidy()?;
         Ok(state)
     }
@@ -108,8 +110,8 @@ impl State {
     /// Waits for whoever is at work in this namespace. Gives it back when dropped.
     pub(crate) fn lock(&mut self) -> Result<Held<'_>> {
         let lock = acquire(&self.lock, &self.path)?;
-        let State { folder, path, journal, asked, .. } = self;
-        Ok(Held { folder, path, journal, asked, _lock: lock })
+        let State { folder, path, epoch, journal, asked, .. } = self;
+        Ok(Held { folder, path, epoch, journal, asked, lock })
     }
 
     /// A folder within this one, for somebody else's files.
@@ -140,7 +142,7 @@ impl State {
             held.replace_asked(&text).map_err(|error| held.failed(&error.to_string()))?;
             let flags = OFlag::O_RDWR | OFlag::O_APPEND;
             let file = file(held.folder, asked::NAME, flags).map_err(|errno| held.failed(errno.desc()))?;
-            *held.asked = AskedFile::open(file).map_err(|error| held.failed(&error.to_string()))?;
+            *held.asked = AskedFile::open(file, held.epoch).map_err(|error| held.failed(&error.to_string()))?;
         }
         let can_be_undone = entries.iter().filter_map(|found| found.entry.as_ref()).filter(|entry| !entry.is_undone());
         let newest = can_be_undone.map(|entry| entry.time).max();
@@ -211,9 +213,10 @@ pub(crate) struct Provisional {
     pub(crate) until: u128,
     /// Whether all of it was done.
     pub(crate) is_complete: bool,
-    /// Whether its maker is gone.
-    pub(crate) is_abandoned: bool,
 }
+
+/// What the lock file begins with while a change is under way.
+const BETWEEN: u8 = b'A';
 
 /// The file that is locked by whoever is on the watch.
 const SENTINEL: &str = "sentinel";
@@ -223,9 +226,10 @@ const SENTINEL: &str = "sentinel";
 pub(crate) struct Held<'a> {
     folder: &'a OwnedFd,
     path: &'a Path,
+    epoch: &'a Epoch,
     journal: &'a mut Journal,
     asked: &'a mut AskedFile,
-    _lock: Locked<'a>,
+    lock: Locked<'a>,
 }
 
 impl Held<'_> {
@@ -249,7 +253,7 @@ impl Held<'_> {
                 Ok(held) => (held.unlock().map_err(|(_, errno)| self.failed(errno.desc()))?, true),
                 Err((file, _)) => (file, false),
             };
-            found.push(Found { name, entry: Journal::read(&file), gone });
+            found.push(Found { name, entry: Journal::read(&file, self.epoch), gone });
         }
         Ok(found)
     }
@@ -257,14 +261,61 @@ impl Held<'_> {
     /// Before the first change: how to put everything back.
     pub(crate) fn begin(&mut self, inverse: &Plan, beginning: Beginning) -> std::io::Result<()> {
         if self.journal.is_open() {
-            *self.journal = Journal::create(self.folder)?;
+            *self.journal = Journal::create(self.folder, self.epoch.clone())?;
         }
+        self.set_between(true)?;
         self.journal.begin(inverse, beginning)
     }
 
     /// After the last one.
     pub(crate) fn finish(&mut self, end: End) -> std::io::Result<()> {
-        self.journal.finish(end)
+        self.journal.finish(end)?;
+        self.set_between(end == End::CutOff)
+    }
+
+    /// Begins a change that puts another one back: in a journal of its own, since that one must be found as
+    /// long as this has not ended.
+    pub(crate) fn begin_to_undo(&self, inverse: &Plan, beginning: Beginning) -> std::io::Result<Journal> {
+        let mut journal = Journal::create(self.folder, self.epoch.clone())?;
+        self.set_between(true)?;
+        journal.begin(inverse, beginning)?;
+        Ok(journal)
+    }
+
+    /// It is not to be undone itself: nothing tells of it any more.
+    pub(crate) fn end_to_undo(&self, journal: &Journal) -> std::io::Result<()> {
+        unlinkat(self.folder, journal.name.as_str(), UnlinkatFlags::NoRemoveDir)?;
+        self.set_between(false)
+    }
+
+    /// Whether the host may be in between: a change was begun, and whoever had the lock then has it no longer.
+    /// One octet of the lock file tells, so that nobody need look through the journals.
+    pub(crate) fn is_between(&self) -> Result<bool> {
+        let mut octet = [0];
+        match self.lock.0.read_at(&mut octet, 0) {
+            Ok(read) => Ok(read > 0 && octet[0] == BETWEEN),
+            Err(error) => Err(self.failed(&error.to_string())),
+        }
+    }
+
+    fn set_between(&self, between: bool) -> std::io::Result<()> {
+        self.lock.0.write_all_at(&[if between { BETWEEN } else { b'-' }], 0)
+    }
+
+    /// What was cut off in the middle, the newest first. Whoever is at work has the lock: a change that did not
+    /// end, and is seen under it, will not.
+    pub(crate) fn cut_off(&self) -> Result<Vec<(String, Entry)>> {
+        let found = self.entries()?.into_iter();
+        let mut open: Vec<_> =
+            found.filter_map(|found| Some((found.name, found.entry.filter(|entry| !entry.is_closed())?))).collect();
+        open.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.time));
+        Ok(open)
+    }
+
+    /// Notes that the host is not in between, if nothing is left that was cut off.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let between = !self.cut_off()?.is_empty();
+        self.set_between(between).map_err(|error| self.failed(&error.to_string()))
     }
 
     /// Notes what a change brought about.
@@ -284,12 +335,6 @@ impl Held<'_> {
         Ok(renameat(self.folder, asked::NEW_NAME, self.folder, asked::NAME)?)
     }
 
-    /// Whether a change was cut off in the middle: its writer is gone and it was not put back.
-    pub(crate) fn is_cut_off(&self) -> Result<bool> {
-        let entries = self.entries()?;
-        Ok(entries.iter().any(|found| found.gone && found.entry.as_ref().is_some_and(|entry| !entry.is_closed())))
-    }
-
     /// The newest change that was not undone yet, by whomever.
     pub(crate) fn newest(&self) -> Result<Option<(String, Entry)>> {
         let found = self.entries()?.into_iter();
@@ -303,28 +348,11 @@ impl Held<'_> {
         Journal::mark(&file, End::Undone).map_err(|error| self.failed(&error.to_string()))
     }
 
-    /// Notes that a change was put back half-way.
+    /// Notes that a change is put back step by step: whoever comes next goes on where this was cut off.
     pub(crate) fn reopen(&self, name: &str) -> Result<()> {
+        self.set_between(true).map_err(|error| self.failed(&error.to_string()))?;
         let file = file(self.folder, name, OFlag::O_RDWR).map_err(|errno| self.failed(errno.desc()))?;
         Journal::mark(&file, End::CutOff).map_err(|error| self.failed(&error.to_string()))
-    }
-
-    /// What was begun with these networks and cut off has been brought to an end by now, one way or the
-    /// other: nobody is to undo it any more.
-    pub(crate) fn close_begun(&self, networks: &BTreeSet<NetworkId>) -> Result<()> {
-        if networks.is_empty() {
-            return Ok(());
-        }
-        let is_ended = |entry: &Entry| {
-            let about = entry.inverse.networks();
-            !entry.is_closed() && !about.is_empty() && about.is_subset(networks)
-        };
-        for Found { name, entry, gone } in self.entries()? {
-            if gone && entry.is_some_and(|entry| is_ended(&entry)) {
-                self.close(&name)?;
-            }
-        }
-        Ok(())
     }
 
     /// These networks were started or stopped for good since: who did that is not to find the host
@@ -351,12 +379,11 @@ impl Held<'_> {
     /// Changes that want to be confirmed, and have not been.
     pub(crate) fn provisional(&self) -> Result<Vec<(String, Provisional)>> {
         let found = self.entries()?.into_iter();
-        let waiting = found.filter_map(|Found { name, entry, gone }| {
+        let waiting = found.filter_map(|Found { name, entry, .. }| {
             let entry = entry?;
             let until = entry.confirm_by?;
             let is_complete = entry.is_provisional();
-            (is_complete || !entry.is_closed())
-                .then_some((name, Provisional { entry, until, is_complete, is_abandoned: gone }))
+            (is_complete || !entry.is_closed()).then_some((name, Provisional { entry, until, is_complete }))
         });
         Ok(waiting.collect())
     }

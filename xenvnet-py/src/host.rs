@@ -279,10 +279,16 @@ impl Host {
         self.call(py, |host| host.plan_undo()).map(Plan)
     }
 
-    /// Puts the last change back that was made through the state directory, by whatever process,
-    /// whether it ran to its end or was cut off in the middle.
+    /// Puts the last change back that was made through the state directory, by whatever process, all
+    /// of it or nothing; one that was cut off in the middle as far as it went. ConflictError where the
+    /// host was changed since so that others' work would be undone as well.
     fn undo(&self, py: Python<'_>) -> PyResult<bool> {
         self.call(py, |host| host.undo()).map(xenvnet_core::Outcome::is_changed)
+    }
+
+    /// What was cut off in the middle stays as it is: nobody puts it back any more.
+    fn forget_cut_off(&self, py: Python<'_>) -> PyResult<bool> {
+        self.call(py, |host| host.forget_cut_off()).map(xenvnet_core::Outcome::is_changed)
     }
 }
 

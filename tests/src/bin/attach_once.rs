@@ -1,6 +1,6 @@
 //! Runs operations, one call each, between marks that a trace of system calls shows.
 //!
-//! `attach_once STATE_DIR OPERATION...`: each operation is JSON. Prints one line for each: the
+//! `attach_once STATE_DIR OPERATION...`: each operation is JSON, or `undo`. Prints one line for each: the
 //! outcome, or the error's kind, its text and its advice.
 #![forbid(unsafe_code)]
 
@@ -11,15 +11,16 @@ use xenvnet_core::{Error, Host, Operation, Outcome};
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let state = arguments.next().expect("a directory for the state");
-    let operations: Vec<Operation> =
-        arguments.map(|json| serde_json::from_str(&json).expect("an operation as JSON")).collect();
+    let read = |json: String| serde_json::from_str(&json).expect("an operation as JSON");
+    let operations: Vec<Option<Operation>> =
+        arguments.map(|word| if word == "undo" { None } else { Some(read(word)) }).collect();
     let host = match Host::options().state_dir(state).open() {
         Ok(host) => host,
         Err(error) => return report(&error),
     };
     for operation in &operations {
         mark("begin\n");
-        let result = host.run(operation);
+        let result = operation.as_ref().map_or_else(|| host.undo(), |operation| host.run(operation));
         mark("end\n");
         match result {
             Ok(Outcome::Changed) => println!("changed"),

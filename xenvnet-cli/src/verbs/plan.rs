@@ -1,6 +1,6 @@
 //! `xenvnet plan`, `apply` and `undo`: operations as data.
 
-use crate::failure::{Exit, Result};
+use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
 use crate::{input, output};
 use serde_json::json;
@@ -29,5 +29,18 @@ pub(crate) fn undo(session: &Session) -> Result<Exit> {
         session.json(),
         || json!({ "changed": outcome.is_changed() }),
         || if outcome.is_changed() { "put back\n" } else { "nothing to put back\n" }.to_owned(),
+    )
+}
+
+pub(crate) fn forget(session: &Session) -> Result<Exit> {
+    if session.dry_run() {
+        return Err(Failure::usage("undo --forget", "--dry-run tells nothing of it")
+            .advice("xenvnet verify shows whether something was cut off"));
+    }
+    let outcome = session.host()?.forget_cut_off()?;
+    output::show(
+        session.json(),
+        || json!({ "changed": outcome.is_changed() }),
+        || if outcome.is_changed() { "left as it is\n" } else { "nothing was cut off\n" }.to_owned(),
     )
 }

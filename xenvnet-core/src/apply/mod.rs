@@ -3,6 +3,7 @@
 mod aside;
 mod messages;
 mod names;
+mod pins;
 mod refusal;
 
 use crate::edge::{Edge, transport};
@@ -16,7 +17,7 @@ use crate::netlink::{Request, link, nf};
 use crate::plan::{Plan, Step};
 use crate::snapshot::Snapshot;
 use crate::sysctl::Sysctls;
-use names::Names;
+pub(crate) use names::Names;
 use nix::libc;
 use refusal::{batch_result, is_so_already, refused_step};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -113,6 +114,21 @@ impl<'a> Applier<'a> {
         }
     }
 
+    /// Carries out what is left of the way back of a change, all of it or nothing, each step by itself. What
+    /// is so already does not count as failed.
+    pub(crate) fn retrace(mut self, plan: &Plan) -> Result<(), Failure> {
+        self.tolerant = true;
+        let mut done = Vec::new();
+        for step in plan.steps() {
+            log::debug!("{step}");
+            self.find(step);
+            if let Err(failure) = self.take_alone(step, &mut done) {
+                return Err(self.put_back(&done, failure));
+            }
+        }
+        Ok(())
+    }
+
     /// Puts back a change that a journal tells, wholly or in part: its interfaces are those that had
     /// these numbers when it began. Carries out what can be carried out; what is so already does not
     /// count as failed.
@@ -174,10 +190,7 @@ impl<'a> Applier<'a> {
                 _ => self.find(step),
             }
             // One by one: each has its own chance.
-            let taken = self.take(step, &mut Vec::new()).and_then(|()| self.flush(&mut Vec::new()));
-            if let Err(failure) = taken {
-                self.pending.clear();
-                self.requests.clear();
+            if let Err(failure) = self.take_alone(step, &mut Vec::new()) {
                 // An interface that is gone needs nothing. The kernel's own "not found" is another matter.
                 if failure.error.kind() != ErrorKind::NotFound || failure.error.errno().is_some() {
                     unsound.extend(holds(step));
@@ -191,6 +204,20 @@ impl<'a> Applier<'a> {
             }
         }
         errors
+    }
+
+    /// Carries out a step by itself.
+    fn take_alone(&mut self, step: &Step, done: &mut Vec<Step>) -> Result<(), Failure> {
+        let mut once = |applier: &mut Self| {
+            let taken = applier.take(step, done).and_then(|()| applier.flush(done));
+            applier.pending.clear();
+            applier.requests.clear();
+            taken
+        };
+        match once(self) {
+            Err(failure) if failure.error.errno() == Some(libc::EEXIST) && self.may_take_over(step) => once(self),
+            taken => taken,
+        }
     }
 
     /// Looks for the interfaces of a step that are not known: one that was made while its answer

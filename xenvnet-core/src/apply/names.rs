@@ -24,7 +24,7 @@ enum Meant {
 
 /// What the names of an inverse mean, step by step.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(crate) struct Names {
     meant: BTreeMap<IfName, Meant>,
     known: Vec<u32>,
     /// Bridges that the change deleted.
@@ -33,7 +33,7 @@ pub(super) struct Names {
 
 impl Names {
     /// At the end of a change that began when interfaces had these numbers, and that this puts back.
-    pub(super) fn at_the_end(seen: &BTreeMap<IfName, u32>, inverse: &Plan) -> Names {
+    pub(crate) fn at_the_end(seen: &BTreeMap<IfName, u32>, inverse: &Plan) -> Names {
         let meant = seen.iter().map(|(name, index)| (*name, Meant::Known(*index))).collect();
         let mut names = Names { meant, known: seen.values().copied().collect(), deleted: BTreeMap::new() };
         for step in inverse.steps().iter().rev().filter_map(Step::inverse) {
@@ -42,8 +42,16 @@ impl Names {
         names
     }
 
+    /// The number of the interface that a name means, where it had one when the change began.
+    pub(crate) fn known(&self, name: IfName) -> Option<u32> {
+        match self.meant.get(&name)? {
+            Meant::Known(index) => Some(*index),
+            Meant::Made | Meant::Again(_) => None,
+        }
+    }
+
     /// What the names mean after a step.
-    pub(super) fn after(&mut self, step: &Step) {
+    pub(crate) fn after(&mut self, step: &Step) {
         match step {
             Step::Rename { from, to, .. } => {
                 if let Some(meant) = self.meant.remove(from) {

@@ -20,7 +20,7 @@ pub(super) fn is_so_already(step: &Step, refusal: &Refusal) -> bool {
         (Step::AddEntry { .. } | Step::MoveEntry { .. }, libc::EEXIST) => true,
         // Each part of the kernel has its own word for what is not there.
         (Step::DeleteEntry { .. }, libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL) => true,
-        (Step::AddFdb { .. } | Step::AddAddress { .. } | Step::AddRoute { .. }, libc::EEXIST) => true,
+        (Step::AddAddress { .. } | Step::AddRoute { .. }, libc::EEXIST) => true,
         (Step::AddTable { .. } | Step::AddBridge { .. } | Step::Rename { .. }, libc::EEXIST) => true,
         _ => false,
     }
@@ -66,7 +66,9 @@ pub(super) fn refused_step(step: &Step, refusal: &Refusal) -> Error {
         (Step::AddHook { .. }, libc::EOPNOTSUPP | libc::ENOENT) => error("this kernel filters nothing at ingress")
             .with_kind(ErrorKind::Unsupported)
             .with_advice(format!("use a kernel with {}", options(Table::Netdev))),
-        (Step::AddTable { table }, libc::EEXIST) => not_ours(&step.verb(), *table).with_errno(refusal.errno),
+        (Step::AddTable { table } | Step::SetGuard { table, .. }, libc::EEXIST) => {
+            not_ours(&step.verb(), *table).with_errno(refusal.errno)
+        }
         (Step::AddBridge { .. }, libc::EOPNOTSUPP) => error("this kernel has no bridges")
             .with_advice("load the module bridge, or use a kernel with CONFIG_BRIDGE"),
         (Step::Enslave { macs, .. }, libc::EEXIST) if !macs.is_empty() => error("its MAC address is on another port"),

@@ -5,9 +5,11 @@ mod tables;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
+use crate::mac::MacAddr;
 use crate::needs::Needs;
 use crate::netlink::channel::{Answer, Channel, Refusal};
 use crate::netlink::link::Seen;
+use crate::netlink::neighbour::Place;
 use crate::netlink::transport::{Opener, Protocol, is_missing};
 use crate::netlink::{Request, neighbour, nf};
 use crate::snapshot::Snapshot;
@@ -40,6 +42,13 @@ impl Edge {
 
     pub(crate) fn netfilter(&mut self, what: &str) -> Result<&mut Channel> {
         self.netfilter.as_mut().ok_or_else(|| no_nf_tables(what))
+    }
+
+    /// Where bridges, told by their indices, think that addresses are; all asked for at once.
+    pub(crate) fn places_of(&mut self, addresses: &[(u32, MacAddr)]) -> io::Result<Vec<Option<Place>>> {
+        let questions: Vec<_> = addresses.iter().map(|(bridge, mac)| neighbour::get(*bridge, *mac)).collect();
+        let place = |answer: Answer| answer.messages.first().and_then(|(_, body)| neighbour::parse(body));
+        Ok(self.route.query(&questions)?.into_iter().map(place).collect())
     }
 
     /// Reads what some operations need, and no more: the cost does not grow with the host.

@@ -6,7 +6,6 @@ use crate::edge::Edge;
 use crate::error::{Error, ErrorKind};
 use crate::journal::{Beginning, End};
 use crate::mac::MacAddr;
-use crate::network::NetworkId;
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
 use crate::state::Held;
@@ -23,8 +22,6 @@ pub(super) struct Terms {
     pub(super) confirm_within: Option<Duration>,
     /// Whether all that it does is to start and stop networks.
     pub(super) of_networks: bool,
-    /// Networks that are brought to an end by it, whoever began.
-    pub(super) networks: BTreeSet<NetworkId>,
     /// What is being done.
     pub(super) what: String,
 }
@@ -50,11 +47,13 @@ pub(super) fn carry_out(
         let watched = held.is_watched().and_then(|watched| if watched { Ok(()) } else { Err(unwatched()) });
         watched.map_err(|error| Failure::of(&plan.steps()[0], error))?;
     }
-    if let Some(held) = &mut held {
+    // What only mends has nothing to be put back: the change before it stays the last one.
+    let inverse = plan.inverse();
+    if let Some(held) = held.as_mut().filter(|_| !inverse.is_empty()) {
         let numbers = named(plan).into_iter().filter_map(|name| Some((name, seen.link(name)?.index)));
         let Terms { of_networks, confirm_within, .. } = terms;
         let beginning = Beginning { seen: numbers.collect(), of_networks, confirm_within };
-        held.begin(&plan.inverse(), beginning).map_err(failed)?;
+        held.begin(&inverse, beginning).map_err(failed)?;
     }
     let result = Applier::new(edge, sysctls, seen).taking_over(terms.learned).apply(plan);
     if let Some(held) = &mut held {
@@ -62,12 +61,11 @@ pub(super) fn carry_out(
         if result.is_ok() {
             let noted = held.asked_for(plan);
             noted.unwrap_or_else(|error| log::warn!("what was asked for could not be noted: {error}"));
-            let begun = held.close_begun(&terms.networks);
             let waiting = match terms.confirm_within {
                 Some(_) => Ok(()),
                 None => held.close_waiting(&plan.networks()),
             };
-            begun.and(waiting).unwrap_or_else(|error| log::warn!("a journal could not be closed: {error}"));
+            waiting.unwrap_or_else(|error| log::warn!("a journal could not be closed: {error}"));
         }
         // What failed was put back; unless that failed too, nothing is left to be undone.
         let undone = result.as_ref().is_err_and(|failure| failure.error.kind() != ErrorKind::Undo);
@@ -78,7 +76,7 @@ pub(super) fn carry_out(
             Some(_) => End::Provisional,
             None => End::Done,
         };
-        let finished = if cut_off { Ok(()) } else { held.finish(end) };
+        let finished = if cut_off || inverse.is_empty() { Ok(()) } else { held.finish(end) };
         finished.unwrap_or_else(|error| log::warn!("the journal could not be closed: {error}"));
     }
     result

@@ -1,6 +1,6 @@
 //! Changes that are put back unless somebody confirms them: for hosts that are far away.
 
-use super::undo::{IN_BETWEEN, PutBack};
+use super::undo::{PutBack, recover_those};
 use super::{Host, Inner, state_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal;
@@ -14,6 +14,7 @@ use std::fs::File;
 use std::time::Duration;
 
 const WATCH: &str = "watch over provisional changes";
+const UNCONFIRMED: &str = "put back what nobody confirmed";
 
 /// # Changes that want to be confirmed
 impl Host {
@@ -173,10 +174,12 @@ impl<H: Borrow<Host>> Sentinel<H> {
         let mut inner = host.inner()?;
         let Inner { edge, sysctls, state, .. } = &mut *inner;
         let mut held = state_of(state, WATCH)?.lock()?;
+        // Perhaps another guard was killed while it put something back.
+        recover_those(edge, sysctls.as_ref(), &mut held, WATCH, |entry| entry.confirm_by.is_none())?;
         let now = journal::now();
         let mut waiting: Vec<_> = held.provisional()?;
         waiting.sort_by_key(|(_, wait)| std::cmp::Reverse(wait.entry.time));
-        let is_due = |wait: &Provisional| (wait.is_abandoned && !wait.is_complete) || wait.until <= now;
+        let is_due = |wait: &Provisional| !wait.is_complete || wait.until <= now;
         // The newest goes first: what came later to a network of one that is due stands on it.
         let mut networks = BTreeSet::new();
         let mut due = BTreeSet::new();
@@ -197,32 +200,25 @@ impl<H: Borrow<Host>> Sentinel<H> {
                 continue;
             }
             let entry = wait.entry;
-            let failed = |errors: Vec<Error>| {
-                let error = Error::cannot(ErrorKind::Undo, "put back what nobody confirmed", "not everything could be");
-                error.and(errors).with_advice(IN_BETWEEN)
-            };
-            let back = PutBack::of(entry.clone(), edge, sysctls.as_ref(), knowing).map_err(|error| vec![error]);
-            let done = match back.and_then(|back| back.carry_out(edge, sysctls.as_ref())) {
+            let settings = sysctls.as_ref();
+            let back = PutBack::by_force(name.clone(), entry.clone(), edge, settings, knowing);
+            let done = match back.and_then(|back| back.carry_out(edge, settings, &mut held, UNCONFIRMED)) {
                 // Perhaps what was built on it since stands in the way: it is to come back all the same.
                 Err(_) if entry.only_starts() => {
                     // What is left of it half-way does not look like a network that could be stopped.
-                    held.reopen(&name)?;
-                    let back = PutBack::noted(entry, edge).map_err(|error| vec![error]);
-                    back.and_then(|back| back.carry_out(edge, sysctls.as_ref()))
+                    let back = PutBack::noted(name, entry, edge);
+                    back.and_then(|back| back.carry_out(edge, settings, &mut held, UNCONFIRMED))
                 }
                 done => done,
             };
             let plan = match done {
                 Ok(plan) => plan,
                 // The others are put back all the same.
-                Err(errors) => {
-                    failure.get_or_insert(failed(errors));
+                Err(error) => {
+                    failure.get_or_insert(error.with_kind(ErrorKind::Undo));
                     continue;
                 }
             };
-            held.close(&name)?;
-            let noted = held.asked_for(&plan);
-            noted.unwrap_or_else(|error| log::warn!("what was put back could not be noted: {error}"));
             return Ok(Unconfirmed::PutBack(plan));
         }
         failure.map_or(Ok(seen), Err)

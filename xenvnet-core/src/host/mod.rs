@@ -35,6 +35,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use undo::{expect_settled, recover};
 
 /// How a [`Host`] is opened.
 ///
@@ -300,6 +301,8 @@ impl Host {
     /// A plan that was made earlier acts on the interfaces that have those names now.
     ///
     /// # Errors
+    /// [`ErrorKind::Conflict`] where a change was cut off in the middle, by a crash say: it is to be put back
+    /// first ([`Host::undo`]), and the plan to be made anew.
     /// [`ErrorKind::InvalidArgument`] for the repair of a [`Report`], which says what all tables are to
     /// hold and would be wrong by now: [`Host::repair`] looks anew. The failed step's; [`ErrorKind::Undo`] when putting back failed as well.
     ///
@@ -323,6 +326,9 @@ impl Host {
         let mut inner = self.inner()?;
         let Inner { edge, sysctls, state, .. } = &mut *inner;
         let held = state.as_mut().map(State::lock).transpose()?;
+        if let Some(held) = &held {
+            expect_settled(held, "carry out the plan")?;
+        }
         let links = named(plan);
         let seen = edge.observe("carry out the plan", &Needs { links, ..Needs::default() })?;
         carry_out(edge, sysctls.as_ref(), held, &seen, plan, Terms::default()).map_err(|failure| failure.error)?;
@@ -419,26 +425,25 @@ impl Host {
         loop {
             let Inner { edge, sysctls, state, .. } = &mut *inner;
             // Waiting is done before looking, so that what is seen stays so.
-            let held = state.as_mut().map(State::lock).transpose()?;
+            let mut held = state.as_mut().map(State::lock).transpose()?;
+            let what = operations.first().map(ToString::to_string).unwrap_or_default();
+            if let Some(held) = &mut held {
+                recover(edge, sysctls.as_ref(), held, &what)?;
+            }
             let mut seen = observe(edge, sysctls.as_ref(), self.place.knowing, operations, found.facts)?;
             seen.pinned.clone_from(&found.pinned);
             let plan = Operation::plan_all(operations, &seen)?;
-            let networks = operations.iter().flat_map(|operation| operation.networks(&seen)).collect();
             if plan.is_empty() {
-                if let Some(held) = &held {
-                    held.close_begun(&networks)?;
-                    // It is wanted as it is, and for good.
-                    if confirm_within.is_none() {
-                        held.close_waiting(&networks)?;
-                    }
+                // It is wanted as it is, and for good.
+                if let (Some(held), None) = (&held, confirm_within) {
+                    held.close_waiting(&operations.iter().flat_map(|operation| operation.networks(&seen)).collect())?;
                 }
                 return Ok(Outcome::Unchanged);
             }
-            let what = operations.first().map(ToString::to_string).unwrap_or_default();
             let is_networks =
                 |operation: &Operation| matches!(operation, Operation::StartNetwork(_) | Operation::StopNetwork(_));
             let of_networks = operations.iter().all(is_networks);
-            let terms = Terms { learned: found.learned.clone(), confirm_within, of_networks, networks, what };
+            let terms = Terms { learned: found.learned.clone(), confirm_within, of_networks, what };
             let failure = match carry_out(edge, sysctls.as_ref(), held, &seen, &plan, terms) {
                 Ok(()) => return Ok(Outcome::Changed),
                 Err(failure) => failure,
@@ -507,7 +512,14 @@ impl Host {
         loop {
             let Inner { edge, sysctls, state, .. } = &mut *inner;
             let mut held = state.as_mut().map(State::lock).transpose()?;
-            let evidence = evidence(edge, sysctls.as_ref(), self.place.knowing, held.as_mut())?;
+            let mut evidence = evidence(edge, sysctls.as_ref(), self.place.knowing, held.as_mut())?;
+            if let Some(held) = held.as_mut().filter(|_| evidence.cut_off) {
+                let mut report = evidence.report();
+                let back = recover(edge, sysctls.as_ref(), held, "repair what was found")?;
+                report.repair = back.then(report.repair);
+                first.get_or_insert(report);
+                evidence = observe::evidence(edge, sysctls.as_ref(), self.place.knowing, Some(held))?;
+            }
             let report = evidence.report();
             let done = match report.repair.is_empty() {
                 true => Ok(()),

@@ -63,7 +63,7 @@ pub(super) fn evidence(
     evidence.now = with_settings(evidence.now, settings, place, &needs);
     if let Some(held) = held {
         evidence.asked = held.asked()?;
-        evidence.cut_off = held.is_cut_off()?;
+        evidence.cut_off = !held.cut_off()?.is_empty();
     }
     Ok(evidence)
 }

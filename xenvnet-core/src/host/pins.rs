@@ -4,7 +4,8 @@ use crate::edge::Edge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
 use crate::mac::MacAddr;
-use crate::netlink::{link, neighbour};
+use crate::netlink::link;
+use crate::netlink::neighbour::Place;
 use crate::plan::{Plan, Step};
 use crate::snapshot::Snapshot;
 use std::collections::{BTreeSet, HashMap};
@@ -29,17 +30,16 @@ impl Found {
         let pins: Vec<_> = plan.steps().iter().flat_map(|step| pins(step, seen)).collect();
         let indices: HashMap<IfName, u32> = seen.links.values().map(|link| (link.name, link.index)).collect();
         let asked: Vec<_> = pins.iter().filter_map(|pin| Some((pin, *indices.get(&pin.bridge)?))).collect();
-        let questions: Vec<_> = asked.iter().map(|(pin, bridge)| neighbour::get(*bridge, pin.mac)).collect();
-        let Ok(answers) = edge.route.query(&questions) else { return Err(error) };
-        for ((pin, _), answer) in asked.into_iter().zip(answers) {
-            let entry = answer.messages.first().and_then(|(_, body)| neighbour::parse(body));
-            match entry {
+        let addresses: Vec<_> = asked.iter().map(|(pin, bridge)| (*bridge, pin.mac)).collect();
+        let Ok(places) = edge.places_of(&addresses) else { return Err(error) };
+        for ((pin, _), place) in asked.into_iter().zip(places) {
+            match place {
                 None => {}
-                Some((_, true)) => drop(self.learned.insert(pin.mac)),
-                Some((index, false)) if Some(&index) == indices.get(&pin.port) => {
+                Some(Place { learned: true, .. }) => drop(self.learned.insert(pin.mac)),
+                Some(Place { port: index, .. }) if Some(&index) == indices.get(&pin.port) => {
                     self.pinned.insert((pin.port, pin.mac));
                 }
-                Some((index, false)) => {
+                Some(Place { port: index, .. }) => {
                     let holder = edge.route.query(&[link::get_index(index)]).unwrap_or_default();
                     let holder = holder.iter().flat_map(|answer| &answer.messages);
                     let holder = holder.filter_map(|(kind, body)| link::parse(*kind, body)).next();

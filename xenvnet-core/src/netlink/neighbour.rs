@@ -56,11 +56,19 @@ pub(crate) fn get(bridge: u32, mac: MacAddr) -> Request {
 const NDA_LLADDR: u16 = 2;
 const NDA_MASTER: u16 = 9;
 
-/// The index of the port, and whether the entry was learned and will age away.
-pub(crate) fn parse(body: &[u8]) -> Option<(u32, bool)> {
-    let index = u32::from_ne_bytes(body.get(4..8)?.try_into().ok()?);
+/// Where a bridge thinks that an address is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// The index of the port.
+    pub(crate) port: u32,
+    /// Whether it was merely learned, and will age away.
+    pub(crate) learned: bool,
+}
+
+pub(crate) fn parse(body: &[u8]) -> Option<Place> {
+    let port = u32::from_ne_bytes(body.get(4..8)?.try_into().ok()?);
     let state = u16::from_ne_bytes(body.get(8..10)?.try_into().ok()?);
-    Some((index, state & (NUD_PERMANENT | NUD_NOARP) == 0))
+    Some(Place { port, learned: state & (NUD_PERMANENT | NUD_NOARP) == 0 })
 }
 
 /// To be dumped: the forwarding databases of all bridges.
@@ -73,7 +81,7 @@ pub(crate) fn all() -> Request {
 /// The port of an entry that never ages and that no other port takes over, and its address.
 pub(crate) fn parse_pinned(body: &[u8]) -> Option<(u32, MacAddr)> {
     const STICKY: u8 = 0x40;
-    let (index, learned) = parse(body)?;
+    let Place { port: index, learned } = parse(body)?;
     let sticky = *body.get(10)? & STICKY != 0;
     let attributes = Reader::after(body, HEADER);
     let of_a_bridge = attributes.find(NDA_MASTER).is_some();

@@ -261,7 +261,7 @@ impl Finding {
     /// Whether [`Host::repair`](crate::Host::repair) mends it.
     ///
     /// ```
-    /// assert!(!xenvnet_core::Finding::CutOff.is_repairable());
+    /// assert!(xenvnet_core::Finding::CutOff.is_repairable());
     /// ```
     pub fn is_repairable(&self) -> bool {
         use Finding::*;
@@ -272,7 +272,6 @@ impl Finding {
                 | NoBridge { .. }
                 | NoSuchInterface { .. }
                 | ForwardDrop { .. }
-                | CutOff
                 | Pair { .. }
                 | NoPortLock { .. }
         )
