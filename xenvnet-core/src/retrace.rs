@@ -6,6 +6,7 @@ use crate::apply::Names;
 use crate::guard::Guard;
 use crate::ifname::IfName;
 use crate::link::{Link, LinkSettings, PortState};
+use crate::network::NetworkRecord;
 use crate::plan::{Plan, Step};
 use crate::snapshot::Snapshot;
 use crate::table::Table;
@@ -32,7 +33,7 @@ pub(crate) fn retrace(inverse: &Plan, seen: &BTreeMap<IfName, u32>, now: &Snapsh
     let mut host = now.clone();
     let (mut plan, mut blocks) = (Vec::new(), Vec::new());
     for step in inverse.steps() {
-        let sight = whose(step, &names, &host).unwrap_or_else(|| ahead(step, &host));
+        let sight = whose(step, &names, &host).unwrap_or_else(|| ahead(step, &host, inverse));
         names.after(step);
         match sight {
             Ahead => {
@@ -86,7 +87,7 @@ fn gone(step: &Step, name: IfName, host: &Snapshot) -> Sight {
 }
 
 /// Of a step whose interfaces are there.
-fn ahead(step: &Step, host: &Snapshot) -> Sight {
+fn ahead(step: &Step, host: &Snapshot, inverse: &Plan) -> Sight {
     use Step::*;
     let link = |name: &IfName| host.link(*name);
     match step {
@@ -99,7 +100,7 @@ fn ahead(step: &Step, host: &Snapshot) -> Sight {
             Some(there) if !there.is_bridge() || there.mac != Some(*mac) => {
                 Blocked(format!("{bridge} is another interface by now"))
             }
-            _ => still_used(*bridge, host),
+            _ => unless_used(*bridge, host, inverse),
         },
         SetBridge { bridge, from, to } => {
             let what = || format!("settings of {bridge}");
@@ -210,14 +211,15 @@ fn changed<T: PartialEq>(is: &T, from: &T, to: &T, what: impl FnOnce() -> String
 }
 
 /// A bridge that is to go, and what is on it that the way back does not take off.
-fn still_used(bridge: IfName, host: &Snapshot) -> Sight {
+fn unless_used(bridge: IfName, host: &Snapshot, inverse: &Plan) -> Sight {
     if let Some(port) = host.ports_of(bridge).next() {
         return Blocked(format!("{} is a port of {bridge} by now", port.name));
     }
     if let Some((vlan, _)) = host.vlans.iter().find(|(_, under)| **under == bridge) {
         return Blocked(format!("{vlan} is a VLAN on {bridge} by now"));
     }
-    if let Some(network) = host.network_on(bridge) {
+    let stops = |record: &NetworkRecord| record.network.id().is_some_and(|id| inverse.networks().contains(&id));
+    if let Some(network) = host.network_on(bridge).filter(|record| !stops(record)) {
         return Blocked(format!("a network runs on {bridge} by now: {}", network.network));
     }
     let addresses: BTreeSet<_> = host.addresses.get(&bridge).into_iter().flatten().collect();

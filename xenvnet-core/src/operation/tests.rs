@@ -5,6 +5,7 @@ use crate::antispoof::Antispoof;
 use crate::entry::{Attribute, Entry, EntryKind};
 use crate::link::{Link, PortState};
 use crate::network::Brouter;
+use crate::retrace::retrace;
 use crate::snapshot::LAYOUT;
 use crate::sysctl::{LinkSysctl, Sysctl};
 use crate::table::Table;
@@ -455,6 +456,12 @@ proptest! {
             let again = operation.plan(&after);
             prop_assert!(again.as_ref().is_ok_and(Plan::is_empty), "{plan}then\n{again:?}");
             prop_assert_eq!(alike(after.after(&plan.inverse())), alike(before.clone()), "{}", plan);
+            // On a host that nobody else touched there is nothing in the way, and from where it leads nothing to do.
+            let numbers = before.links.values().map(|link| (link.name, link.index)).collect();
+            let back = retrace(&plan.inverse(), &numbers, &after);
+            prop_assert!(back.is_ok(), "{plan}then\n{back:?}");
+            let back = after.after(&back.unwrap());
+            prop_assert_eq!(alike(back.clone()), alike(before.clone()), "{}", plan);
             let json = serde_json::to_string(&plan).unwrap();
             prop_assert_eq!(&serde_json::from_str::<Plan>(&json).unwrap(), &plan);
             // Nobody that is to be held back is ever up without its lock.
