@@ -10,6 +10,7 @@ use crate::network::NetworkRecord;
 use crate::plan::{Plan, Step};
 use crate::snapshot::Snapshot;
 use crate::table::Table;
+use ipnetwork::IpNetwork;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
@@ -131,17 +132,8 @@ fn ahead(step: &Step, host: &Snapshot, inverse: &Plan) -> Sight {
                 changed(&is, &known(from), &known(to), || format!("bridge port flags of {port}"))
             }
         },
-        AddAddress { link, address } => {
-            let holder = host.addresses.iter().find(|(_, all)| all.contains(address)).map(|(holder, _)| holder);
-            match holder {
-                Some(holder) if holder == link => Behind,
-                Some(holder) => Blocked(format!("{holder} has the address {address} by now")),
-                None => Ahead,
-            }
-        }
-        DeleteAddress { link, address } => {
-            unless(!host.addresses.get(link).is_some_and(|addresses| addresses.contains(address)))
-        }
+        AddAddress { link, address } => unless(has_address(host, *link, address)),
+        DeleteAddress { link, address } => unless(!has_address(host, *link, address)),
         SetSysctl { sysctl, from, to } => {
             host.sysctl(*sysctl).map_or(Ahead, |is| changed(&is, from, to, || sysctl.to_string()))
         }
@@ -229,9 +221,13 @@ fn unless_used(bridge: IfName, host: &Snapshot, inverse: &Plan) -> Sight {
     }
 }
 
+fn has_address(host: &Snapshot, link: IfName, address: &IpNetwork) -> bool {
+    host.addresses.get(&link).is_some_and(|addresses| addresses.contains(address))
+}
+
 /// The kernel gives these by itself.
-fn is_link_local(address: &ipnetwork::IpNetwork) -> bool {
-    matches!(address, ipnetwork::IpNetwork::V6(net) if net.ip().is_unicast_link_local())
+fn is_link_local(address: &IpNetwork) -> bool {
+    matches!(address, IpNetwork::V6(net) if net.ip().is_unicast_link_local())
 }
 
 /// Settings of an interface, one by one: somebody may have changed one of them.
