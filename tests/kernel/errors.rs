@@ -4,8 +4,8 @@ use crate::matrix::{OWN, lock};
 use crate::proof::{bridge_by_ip, name};
 use xenvnet_core::transport::{self, Protocol};
 use xenvnet_core::{
-    Antispoof, Attachment, Bridge, Error, ErrorKind, Host, IfName, Lock, MacAddr, Masquerade, Operation, Outcome,
-    Result,
+    Antispoof, Attachment, Bridge, Error, ErrorKind, Forward, Host, IfName, Lock, MacAddr, Masquerade, Network,
+    Operation, Outcome, Result,
 };
 use xenvnet_tests::{Dom0, Dump, ip, nft, run_attach_once};
 
@@ -223,34 +223,55 @@ fn a_kernel_without_nf_tables() {
     host.enslave_vif(vif, name("xenbr1")).unwrap();
 }
 
+/// Whatever is asked for, by somebody who is root and has no CAP_NET_ADMIN: refused before anything is changed.
 #[test]
 fn without_the_privilege() {
     let Some(dom0) = Dom0::enter() else { return };
-    bridge_by_ip("xenbr0");
-    let vif_guest = dom0.guest("vif1.0", &OWN.to_string());
-    let vif = vif_guest.name;
-    let attach = Operation::AttachVif(Attachment::bridged(vif, name("xenbr0"), lock()));
+    let host = &dom0.host;
+    let bridge = name("xenbr0");
+    let _ = host.create_bridge(&Bridge::new(bridge)).unwrap();
+    let [locked, free] = [("vif1.0", OWN), ("vif2.0", MacAddr::new([0, 0x16, 0x3e, 0, 0, 2]))]
+        .map(|(vif, mac)| dom0.guest(vif, &mac.to_string()));
+    let (vif, mac) = (free.name, free.mac);
+    let subnet = Masquerade::new("10.0.0.0/8".parse().unwrap());
+    let forward = Forward::new("tcp:8080".parse().unwrap(), "10.98.98.2:80".parse().unwrap());
+    let network: Network = "network-virtual bridge=xenbr2 bridgeip=10.6.7.1/24".parse().unwrap();
+    let _ = host.attach_vif(&Attachment::bridged(locked.name, bridge, lock()).accounted(true)).unwrap();
+    let _ = host.masquerade_subnet(&subnet).unwrap();
+    let _ = host.forward_port(&forward).unwrap();
+    let _ = host.start_network(&network).unwrap();
+    let other = Masquerade::new("172.16.0.0/12".parse().unwrap());
+    let denied = "(kernel: Operation not permitted)";
+    let unread = format!("nf_tables could not be read {denied}");
     let advice = "run it as root or with CAP_NET_ADMIN in this network namespace";
     for (operation, words) in [
-        (
-            Operation::CreateBridge(Bridge::new(name("xenbr1"))),
-            "cannot create bridge xenbr1: it takes a privilege (kernel: Operation not permitted)",
-        ),
-        (
-            Operation::EnslaveVif { vif, bridge: name("xenbr0") },
-            "cannot enslave vif1.0 to xenbr0: nf_tables could not be read (kernel: Operation not permitted)",
-        ),
-        (attach, "cannot attach vif1.0 to xenbr0: nf_tables could not be read (kernel: Operation not permitted)"),
+        (Operation::CreateBridge(Bridge::new(name("xenbr1"))), format!("it takes a privilege {denied}")),
+        (Operation::DeleteBridge { bridge }, unread.clone()),
+        (Operation::EnslaveVif { vif, bridge }, unread.clone()),
+        (Operation::ReleaseVif { vif: locked.name }, unread.clone()),
+        (Operation::SetAntispoof { vif, lock: Antispoof::new(mac).into() }, unread.clone()),
+        (Operation::ClearAntispoof { vif: locked.name }, unread.clone()),
+        (Operation::MasqueradeSubnet(other), unread.clone()),
+        (Operation::UnmasqueradeSubnet(subnet), unread.clone()),
+        (Operation::ForwardPort(Forward::new("tcp:81".parse().unwrap(), forward.to)), unread.clone()),
+        (Operation::UnforwardPort { port: forward.port }, unread.clone()),
+        (Operation::AttachVif(Attachment::bridged(vif, bridge, Antispoof::new(mac))), unread.clone()),
+        (Operation::AttachVif(Attachment::routed(vif, Antispoof::new(mac))), unread.clone()),
+        (Operation::DetachVif { vif: locked.name }, unread.clone()),
+        (Operation::SetDom0 { interface: bridge, access: "closed".parse().unwrap() }, unread.clone()),
+        (Operation::ForgetAccount { name: locked.name }, unread.clone()),
+        (Operation::StartNetwork("network-route netdev=xenbr0".parse().unwrap()), unread.clone()),
+        (Operation::StopNetwork(network), unread.clone()),
     ] {
         let before = Dump::take();
         let said = run_attach_once(
             &["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"],
             env!("CARGO_BIN_EXE_attach_once"),
             dom0.state.path(),
-            &[operation],
+            std::slice::from_ref(&operation),
         );
-        assert_eq!(said, format!("permission: {words}\n{advice}\n"));
-        Dump::take().assert_same(&before, words);
+        assert_eq!(said, format!("permission: cannot {operation}: {words}\n{advice}\n"));
+        Dump::take().assert_same(&before, &operation.to_string());
     }
 }
 
