@@ -446,6 +446,22 @@ fn the_lock_of_a_guest_that_was_restarted_is_not_undone() {
     );
 }
 
+/// Hosts that were open when somebody removed the state directory wait again for those that come later.
+#[test]
+fn a_state_directory_that_was_removed_is_made_again() {
+    let Some(dom0) = Dom0::enter() else { return };
+    let _ = dom0.host.create_bridge(&Bridge::new(name("xenbr0"))).unwrap();
+    for entry in std::fs::read_dir(dom0.state.path()).unwrap() {
+        std::fs::remove_dir_all(entry.unwrap().path()).unwrap();
+    }
+    let later = Host::options().state_dir(dom0.state.path()).open().unwrap();
+    let before = Dump::take();
+    let _ = dom0.host.create_bridge(&Bridge::new(name("xenbr1"))).unwrap();
+    let _ = later.undo().unwrap();
+    Dump::take().assert_same(&before, "after the later host undid what the earlier did");
+    assert_eq!(dom0.host.undo().unwrap_err().kind(), ErrorKind::NotFound, "the former changes are forgotten");
+}
+
 #[test]
 fn two_state_directories_are_two_histories() {
     let Some(dom0) = Dom0::enter() else { return };

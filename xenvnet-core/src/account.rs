@@ -66,6 +66,8 @@ impl fmt::Display for Counter {
 pub struct Account {
     /// The number of the account, from 1, the lowest that was free when it was opened. Unlike an
     /// interface's it stays, so that SNMP can go by it. 0 of an account that somebody else made.
+    /// Processes that open accounts at once without a state directory do not wait for each other, and
+    /// may take one number for two.
     #[doc(alias = "ifIndex")]
     pub index: u32,
     /// Whether dom0 routed to the guest when it was attached last: no frames are counted then, but

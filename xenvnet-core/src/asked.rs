@@ -77,8 +77,7 @@ impl AskedFile {
         let mut asked = AskedFile { file, head: format!("boot {epoch}") };
         let text = asked.text()?;
         if text.split(|octet| *octet == b'\n').next() != Some(asked.head.as_bytes()) {
-            asked.file.set_len(0)?;
-            asked.file.write_all(asked.head.as_bytes())?;
+            asked.forget()?;
         }
         Ok(asked)
     }
@@ -97,7 +96,19 @@ impl AskedFile {
         if steps.is_empty() {
             return Ok(());
         }
-        self.file.write_all(&line(&steps)?)
+        let written = line(&steps).and_then(|line| self.file.write_all(&line));
+        if written.is_err() {
+            // Better nothing is remembered than what is not so any more: a guest that was detached would be
+            // locked again. What stands is noted anew by the next look.
+            self.forget()?;
+        }
+        written
+    }
+
+    /// Remembers nothing.
+    fn forget(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.write_all(self.head.as_bytes())
     }
 
     /// Everything that was asked for. A line that was cut off counts for nothing, nor do those that

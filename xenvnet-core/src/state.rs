@@ -53,12 +53,18 @@ fn lock_file(folder: &OwnedFd) -> nix::Result<LockFile> {
     let mut files = LOCK_FILES.lock().unwrap_or_else(PoisonError::into_inner);
     files.retain(|_, file| file.strong_count() > 0);
     let known = files.get(&(stat.st_dev, stat.st_ino)).and_then(Weak::upgrade);
-    if let Some(file) = known {
+    // Perhaps somebody removed it alone. Who is at work with it need not be waited for here.
+    let is_there = |file: &LockFile| file.try_lock().map_or(true, |file| !is_removed(&file));
+    if let Some(file) = known.filter(is_there) {
         return Ok(file);
     }
     let new = Arc::new(Mutex::new(file(folder, "lock", OFlag::O_RDWR | OFlag::O_CREAT)?));
     files.insert((stat.st_dev, stat.st_ino), Arc::downgrade(&new));
     Ok(new)
+}
+
+fn is_removed(lock: &File) -> bool {
+    fstat(lock).is_ok_and(|stat| stat.st_nlink == 0)
 }
 
 #[derive(Debug)]
@@ -105,6 +111,11 @@ impl State {
         let mut state = State { folder, path, epoch, lock, journal, asked };
         state.tidy()?;
         Ok(state)
+    }
+
+    /// Whether somebody removed it: those who come later have another lock.
+    pub(crate) fn is_removed(&self) -> bool {
+        is_removed(&self.lock.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits for whoever is at work in this namespace. Gives it back when dropped.

@@ -548,6 +548,12 @@ impl Host {
         if self.place.state_dir.is_none() && inner.process != std::process::id() {
             *inner = self.place.open()?;
         }
+        if let (Some(state), Some(base)) = (&mut inner.state, &self.place.state_dir)
+            && state.is_removed()
+        {
+            log::warn!("{}: somebody removed it; what could be undone is forgotten", base.display());
+            *state = State::open(base, &self.place.namespace)?;
+        }
         Ok(inner)
     }
 }
