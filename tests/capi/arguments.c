@@ -108,6 +108,7 @@ static void nulls(void)
     IS_NULL("host", xenvnet_run_json(NULL, "[]", &changed, &error));
     IS_NULL("host", xenvnet_apply(NULL, plan, &changed, &error));
     IS_NULL("host", xenvnet_undo(NULL, &changed, &error));
+    IS_NULL("host", xenvnet_forget_cut_off(NULL, &changed, &error));
     IS_NULL("host", xenvnet_plan_undo(NULL, &plan, &error));
     IS_NULL("host", xenvnet_create_bridge(NULL, bridge, &changed, &error));
     IS_NULL("host", xenvnet_delete_bridge(NULL, "xenbr0", &changed, &error));

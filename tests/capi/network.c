@@ -195,7 +195,15 @@ static void plans(void)
     xenvnet_plan_free(plan);
     plan = NULL;
     CHECK(shell("ip link show dev vif1.0 | grep -q 'master xenbr2'"));
-    changed = false;
+    /* What others did since is not undone with it. */
+    CHECK(shell("ip link add eth9 type veth peer name eth10 && ip link set eth9 master xenbr2"));
+    FAILS(XENVNET_ERROR_CONFLICT, "cannot undo the last change: eth9 is a port of xenbr2 by now",
+          xenvnet_undo(host, NULL, &error));
+    CHECK(shell("ip link del eth9"));
+    /* Nothing was cut off that could be left as it is. */
+    changed = true;
+    WORKS(xenvnet_forget_cut_off(host, &changed, &error));
+    CHECK(!changed);
     WORKS(xenvnet_undo(host, &changed, &error));
     CHECK(changed);
     CHECK(!shell("ip link show dev xenbr2 2>/dev/null") && !shell("ip link show dev vif1.0 | grep -q master"));

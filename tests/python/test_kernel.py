@@ -277,6 +277,21 @@ class TestPlans:
             with pytest.raises(NotFoundError, match="cannot undo the last change"):
                 call()
 
+    def test_undo_leaves_what_others_did_since(self, host: Host) -> None:
+        host.create_bridge("xenbr0")
+        oracle.add_vif("vif1.0")
+        subprocess.run(["ip", "link", "set", "vif1.0", "master", "xenbr0"], check=True)
+        before = oracle.host_state()
+        for call in (host.undo, host.plan_undo):
+            with pytest.raises(ConflictError, match="undo the last change: vif1.0 is a port of xenbr0 by now"):
+                call()
+        assert oracle.host_state() == before
+        # Nothing was cut off that could be left as it is.
+        assert host.forget_cut_off() is False
+        subprocess.run(["ip", "link", "set", "vif1.0", "nomaster"], check=True)
+        assert host.undo() is True
+        assert oracle.link("xenbr0") is None
+
     def test_a_snapshot_is_what_ip_says(self, host: Host) -> None:
         host.create_bridge(Bridge("xenbr0", addresses="10.0.0.1/24"))
         oracle.add_vif("vif1.0")

@@ -112,6 +112,20 @@ pub struct Snapshot {
 pub(crate) const LAYOUT: u32 = 2;
 
 impl Snapshot {
+    /// Reads a snapshot from JSON, as it is written by serde.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parse`](crate::ErrorKind::Parse) with the offset of what could not be read.
+    ///
+    /// ```
+    /// let text = serde_json::to_string(&xenvnet_core::Snapshot::default()).unwrap();
+    /// assert_eq!(xenvnet_core::Snapshot::from_json(&text)?, xenvnet_core::Snapshot::default());
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn from_json(text: &str) -> Result<Snapshot> {
+        crate::text::from_json(text, "snapshot")
+    }
+
     /// The interface of this name.
     ///
     /// ```

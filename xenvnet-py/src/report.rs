@@ -3,7 +3,7 @@
 use crate::antispoof::lock;
 use crate::convert::tuple;
 use crate::dom0::Dom0;
-use crate::error::unreadable;
+use crate::error::raise;
 use crate::forward::Forward;
 use crate::json;
 use crate::mac::MacAddr;
@@ -53,7 +53,7 @@ impl Report {
     #[classmethod]
     #[pyo3(signature = (text, /))]
     fn from_json(_class: &Bound<'_, PyType>, text: &str) -> PyResult<Report> {
-        serde_json::from_str(text).map(Report).map_err(|error| unreadable(format!("report: {error}")))
+        xenvnet_core::Report::from_json(text).map(Report).map_err(raise)
     }
 
     /// The whole report as one JSON object.

@@ -3,7 +3,7 @@
 use crate::antispoof;
 use crate::convert::{Name, interface, network as network_of, tuple};
 use crate::dom0::Dom0;
-use crate::error::unreadable;
+use crate::error::raise;
 use crate::forward::Forward;
 use crate::json;
 use crate::mac::MacAddr;
@@ -164,7 +164,7 @@ impl Snapshot {
     #[classmethod]
     #[pyo3(signature = (text, /))]
     fn from_json(_class: &Bound<'_, PyType>, text: &str) -> PyResult<Snapshot> {
-        serde_json::from_str(text).map(Snapshot).map_err(|error| unreadable(format!("snapshot: {error}")))
+        xenvnet_core::Snapshot::from_json(text).map(Snapshot).map_err(raise)
     }
 
     /// The whole snapshot as one JSON object.

@@ -2,7 +2,7 @@
 
 use crate::attachment::Attachment;
 use crate::convert::{Name, network, tuple};
-use crate::error::{raise, unreadable};
+use crate::error::raise;
 use crate::json;
 use crate::line::Text;
 use crate::mac::MacAddr;
@@ -181,7 +181,7 @@ impl VifSpec {
     #[classmethod]
     #[pyo3(signature = (text, /))]
     fn from_json(_class: &Bound<'_, PyType>, text: &str) -> PyResult<VifSpec> {
-        serde_json::from_str(text).map(VifSpec).map_err(|error| unreadable(format!("vif: {error}")))
+        xenvnet_core::VifSpec::from_json(text).map(VifSpec).map_err(raise)
     }
 
     /// One JSON object, with null for what is not said.

@@ -360,6 +360,20 @@ pub struct Report {
 }
 
 impl Report {
+    /// Reads a report from JSON, as it is written by serde.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parse`](crate::ErrorKind::Parse) with the offset of what could not be read.
+    ///
+    /// ```
+    /// let report = xenvnet_core::Report::from_json(r#"{"findings":[{"finding":"cut_off"}],"repair":[]}"#)?;
+    /// assert_eq!(report.findings, [xenvnet_core::Finding::CutOff]);
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn from_json(text: &str) -> crate::Result<Report> {
+        crate::text::from_json(text, "report")
+    }
+
     /// Whether there is nothing worse than a note.
     ///
     /// ```

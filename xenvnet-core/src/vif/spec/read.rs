@@ -30,6 +30,21 @@ impl Dialect {
 }
 
 impl VifSpec {
+    /// Reads a specification from JSON, as it is written by serde.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parse`](crate::ErrorKind::Parse) with the offset of what could not be read.
+    ///
+    /// ```
+    /// # use xenvnet_core::VifSpec;
+    /// let spec: VifSpec = "bridge=xenbr0".parse()?;
+    /// assert_eq!(VifSpec::from_json(&serde_json::to_string(&spec).unwrap())?, spec);
+    /// # Ok::<(), xenvnet_core::Error>(())
+    /// ```
+    pub fn from_json(text: &str) -> Result<VifSpec> {
+        crate::text::from_json(text, "vif")
+    }
+
     /// Reads a string of xl's `vif = [ ... ]`: `KEY=VALUE` and flags with commas between them, as in
     /// xl-network-configuration(5). A comma cannot be written otherwise; a value may be in double
     /// quotes; `ip=` takes several, with spaces between them. Keys are in lower case.
