@@ -4,7 +4,7 @@ use crate::proof::{bridge_by_ip, name};
 use xenvnet_core::{Antispoof, Attachment, MacAddr, Operation};
 use xenvnet_tests::{Dom0, has_program, run_attach_once};
 
-/// At most this many for an attach through an open host; three of one octet each tell that a change is under
+/// At most this many for an attach through an open host; three of some octets each tell that a change is under
 /// way, so that whoever comes after a crash puts it back, and one that the lock is still everybody's.
 const BUDGET: usize = 19;
 

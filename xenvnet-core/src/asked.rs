@@ -62,6 +62,8 @@ impl Asked {
 pub(crate) struct AskedFile {
     file: File,
     head: String,
+    /// How much is in it, as far as is known here, beyond what it has to be.
+    added: usize,
 }
 
 pub(crate) const NAME: &str = "asked";
@@ -74,8 +76,9 @@ const LONG: usize = 256 * 1024;
 impl AskedFile {
     /// Opened to be appended to and read. What is of another boot or namespace is forgotten.
     pub(crate) fn open(file: File, epoch: &str) -> io::Result<AskedFile> {
-        let mut asked = AskedFile { file, head: format!("boot {epoch}") };
+        let mut asked = AskedFile { file, head: format!("boot {epoch}"), added: 0 };
         let text = asked.text()?;
+        asked.added = text.len();
         if text.split(|octet| *octet == b'\n').next() != Some(asked.head.as_bytes()) {
             asked.forget()?;
         }
@@ -96,7 +99,9 @@ impl AskedFile {
         if steps.is_empty() {
             return Ok(());
         }
-        let written = line(&steps).and_then(|line| self.file.write_all(&line));
+        let line = line(&steps)?;
+        self.added += line.len();
+        let written = self.file.write_all(&line);
         if written.is_err() {
             // Better nothing is remembered than what is not so any more: a guest that was detached would be
             // locked again. What stands is noted anew by the next look.
@@ -124,6 +129,10 @@ impl AskedFile {
 
     /// The same, shorter, where it has grown long.
     pub(crate) fn shortened(&mut self) -> io::Result<Option<Vec<u8>>> {
+        if self.added <= LONG {
+            return Ok(None);
+        }
+        self.added = 0;
         let length = self.text()?.len();
         if length <= LONG {
             return Ok(None);

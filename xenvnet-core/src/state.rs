@@ -75,6 +75,8 @@ pub(crate) struct State {
     lock: LockFile,
     journal: Journal,
     asked: AskedFile,
+    /// Which of the files that had its name that is.
+    generation: u64,
 }
 
 impl State {
@@ -104,11 +106,10 @@ impl State {
         let held = acquire(&lock, &path)?;
         let epoch: Epoch = namespace.epoch()?.into();
         let journal = Journal::create(&folder, epoch.clone()).map_err(|error| failed(&path, error.to_string()))?;
-        let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT;
-        let asked = file(&folder, asked::NAME, flags).map_err(|errno| failed(&path, refused(errno)))?;
-        let asked = AskedFile::open(asked, &epoch).map_err(|error| failed(&path, error.to_string()))?;
+        let asked = open_asked(&folder, &epoch).map_err(|error| failed(&path, error.to_string()))?;
+        let Word { generation, .. } = Word::read(&held).map_err(|error| failed(&path, error.to_string()))?;
         drop(held);
-        let mut state = State { folder, path, epoch, lock, journal, asked };
+        let mut state = State { folder, path, epoch, lock, journal, asked, generation };
         state.tidy()?;
         Ok(state)
     }
@@ -121,8 +122,16 @@ impl State {
     /// Waits for whoever is at work in this namespace. Gives it back when dropped.
     pub(crate) fn lock(&mut self) -> Result<Held<'_>> {
         let lock = acquire(&self.lock, &self.path)?;
-        let State { folder, path, epoch, journal, asked, .. } = self;
-        Ok(Held { folder, path, epoch, journal, asked, lock })
+        let State { folder, path, epoch, journal, asked, generation, .. } = self;
+        let failed = |error: std::io::Error| {
+            Error::cannot(ErrorKind::State, format!("use the state directory {}", path.display()), error.to_string())
+        };
+        let word = Word::read(&lock).map_err(failed)?;
+        if word.generation != *generation {
+            *asked = open_asked(folder, epoch).map_err(failed)?;
+            *generation = word.generation;
+        }
+        Ok(Held { folder, path, epoch, journal, asked, generation, between: word.between, lock })
     }
 
     /// A folder within this one, for somebody else's files.
@@ -146,15 +155,6 @@ impl State {
     fn tidy(&mut self) -> Result<()> {
         let held = self.lock()?;
         let entries = held.entries()?;
-        // Whoever else has it open would go on writing the old one.
-        if entries.iter().filter(|found| !found.gone).count() <= 1
-            && let Some(text) = held.asked.shortened().map_err(|error| held.failed(&error.to_string()))?
-        {
-            held.replace_asked(&text).map_err(|error| held.failed(&error.to_string()))?;
-            let flags = OFlag::O_RDWR | OFlag::O_APPEND;
-            let file = file(held.folder, asked::NAME, flags).map_err(|errno| held.failed(errno.desc()))?;
-            *held.asked = AskedFile::open(file, held.epoch).map_err(|error| held.failed(&error.to_string()))?;
-        }
         let can_be_undone = entries.iter().filter_map(|found| found.entry.as_ref()).filter(|entry| !entry.is_undone());
         let newest = can_be_undone.map(|entry| entry.time).max();
         for Found { name, entry, gone } in &entries {
@@ -169,6 +169,28 @@ impl State {
             }
         }
         Ok(())
+    }
+}
+
+/// Opens the memory of what was asked for, to be appended to and read.
+fn open_asked(folder: &OwnedFd, epoch: &str) -> std::io::Result<AskedFile> {
+    AskedFile::open(file(folder, asked::NAME, OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT)?, epoch)
+}
+
+/// What the lock file says: its first octet whether a change is under way, the next eight how often the memory
+/// of what was asked for was replaced by a shorter one.
+struct Word {
+    between: bool,
+    generation: u64,
+}
+
+impl Word {
+    fn read(lock: &Locked<'_>) -> std::io::Result<Word> {
+        let mut octets = [0; 9];
+        // A file that is new, or of a former version, is shorter.
+        lock.0.read_at(&mut octets, 0)?;
+        let [between, generation @ ..] = octets;
+        Ok(Word { between: between == BETWEEN, generation: u64::from_le_bytes(generation) })
     }
 }
 
@@ -240,6 +262,9 @@ pub(crate) struct Held<'a> {
     epoch: &'a Epoch,
     journal: &'a mut Journal,
     asked: &'a mut AskedFile,
+    generation: &'a mut u64,
+    /// Whether somebody had begun a change and had not ended it.
+    between: bool,
     lock: Locked<'a>,
 }
 
@@ -301,12 +326,8 @@ impl Held<'_> {
 
     /// Whether the host may be in between: a change was begun, and whoever had the lock then has it no longer.
     /// One octet of the lock file tells, so that nobody need look through the journals.
-    pub(crate) fn is_between(&self) -> Result<bool> {
-        let mut octet = [0];
-        match self.lock.0.read_at(&mut octet, 0) {
-            Ok(read) => Ok(read > 0 && octet[0] == BETWEEN),
-            Err(error) => Err(self.failed(&error.to_string())),
-        }
+    pub(crate) fn is_between(&self) -> bool {
+        self.between
     }
 
     fn set_between(&self, between: bool) -> std::io::Result<()> {
@@ -331,19 +352,24 @@ impl Held<'_> {
 
     /// Notes what a change brought about.
     pub(crate) fn asked_for(&mut self, plan: &Plan) -> std::io::Result<()> {
-        self.asked.append(plan)
+        self.asked.append(plan)?;
+        let Some(text) = self.asked.shortened()? else { return Ok(()) };
+        {
+            use std::io::Write;
+            let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC;
+            file(self.folder, asked::NEW_NAME, flags)?.write_all(&text)?;
+        }
+        // Told first: who is killed in between has others open what is there all the same.
+        *self.generation += 1;
+        self.lock.0.write_all_at(&self.generation.to_le_bytes(), 1)?;
+        renameat(self.folder, asked::NEW_NAME, self.folder, asked::NAME)?;
+        *self.asked = open_asked(self.folder, self.epoch)?;
+        Ok(())
     }
 
     /// What stands, as far as it was asked for here.
     pub(crate) fn asked(&mut self) -> Result<Asked> {
         self.asked.read().map_err(|error| self.failed(&error.to_string()))
-    }
-
-    fn replace_asked(&self, text: &[u8]) -> std::io::Result<()> {
-        use std::io::Write;
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC;
-        file(self.folder, asked::NEW_NAME, flags)?.write_all(text)?;
-        Ok(renameat(self.folder, asked::NEW_NAME, self.folder, asked::NAME)?)
     }
 
     /// The newest change that was not undone yet, by whomever.

@@ -101,7 +101,7 @@ pub(super) fn recover_those(
     is_meant: impl Fn(&Entry) -> bool,
 ) -> Result<Plan> {
     let mut done = Plan::default();
-    if !held.is_between()? {
+    if !held.is_between() {
         return Ok(done);
     }
     for (name, entry) in held.cut_off()?.into_iter().filter(|(_, entry)| is_meant(entry)) {
@@ -121,7 +121,7 @@ pub(super) fn recover_those(
 /// Refuses where something was cut off in the middle: a plan that was made from that would be carried out on
 /// something else.
 pub(super) fn expect_settled(held: &Held<'_>, what: &str) -> Result<()> {
-    if !held.is_between()? || held.cut_off()?.is_empty() {
+    if !held.is_between() || held.cut_off()?.is_empty() {
         return Ok(());
     }
     Err(Error::cannot(ErrorKind::Conflict, what, "a change before it was cut off in the middle")
