@@ -5,6 +5,8 @@
 //! arrives or does not; the library's own snapshot is never the only witness.
 #![forbid(unsafe_code)]
 
+mod clocked;
+mod crowd;
 mod dhcp;
 mod dom0;
 mod dump;
@@ -28,6 +30,8 @@ mod transfer;
 mod uname;
 mod witness;
 
+pub use clocked::Clocked;
+pub use crowd::{Call, Member, act_at_once, word};
 pub use dhcp::{DhcpClient, DhcpLease};
 pub use dom0::{Dom0, FakeVif, StateDir};
 pub use dump::Dump;
