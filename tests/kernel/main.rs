@@ -36,6 +36,7 @@ mod system_calls;
 mod theft;
 mod undo;
 mod untracked;
+mod vanishing;
 mod verify;
 mod vif;
 mod watch;

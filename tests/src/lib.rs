@@ -14,6 +14,7 @@ mod flood;
 mod frame;
 mod holdings;
 mod learning;
+mod meddling;
 mod netns;
 mod network_root;
 mod oracle;
@@ -39,6 +40,7 @@ pub use flood::{Flood, Taken};
 pub use frame::{Frame, Ip4, Ip6, Transport, arp, arp_with, ether, icmp4, icmp6, nd_option, tagged, tcp, udp};
 pub use holdings::Holdings;
 pub use learning::Learning;
+pub use meddling::{Deed, Meddling};
 pub use netns::{Namespace, Netns};
 pub use network_root::with_network_root;
 pub use oracle::{
