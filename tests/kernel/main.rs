@@ -31,6 +31,7 @@ mod rules;
 mod second_day;
 mod seeds;
 mod shields;
+mod state_gone;
 mod street;
 mod system_calls;
 mod theft;
