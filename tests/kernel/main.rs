@@ -9,6 +9,7 @@ mod carrier;
 mod confirm;
 mod convert;
 mod crowd;
+mod cycles;
 mod dom0;
 mod errors;
 mod estate;

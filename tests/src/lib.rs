@@ -22,6 +22,7 @@ mod pace;
 mod path;
 mod ping;
 mod register;
+mod rerun;
 mod site;
 mod socket;
 mod stream;
@@ -48,6 +49,7 @@ pub use oracle::{
 };
 pub use path::{Arrivals, Path};
 pub use ping::{Pings, answers};
+pub use rerun::rerun;
 pub use site::{Site, Talk, UPLINK_MAC};
 pub use socket::{RawSocket, hears, hears_from};
 pub use stream::{Refusals, Stream, Tidings};
