@@ -100,8 +100,10 @@ header-check: cbindgen
 		|| { echo "include/xenvnet.h is not what xenvnet-capi/src says; run: make header" >&2; exit 1; }
 
 .PHONY: soak
-soak: packages ## taking over an uplink and giving it back, 100 times in each form, and killed at every step
-	XENVNET_REQUIRE_KERNEL=1 XENVNET_SOAK=100 $(CARGO) test --package xenvnet-tests --package xenvnet-cli --test takeover --test killed
+soak: packages ## uplinks taken over 100 times and killed at every step, 10,000 guests that come and go, a crowd for a minute
+	export XENVNET_REQUIRE_KERNEL=1 XENVNET_SOAK=100
+	$(CARGO) test --package xenvnet-tests --package xenvnet-cli --test takeover --test killed
+	$(CARGO) test --package xenvnet-tests --test kernel -- cycles:: crowd:: --nocapture
 
 .PHONY: bench
 bench: PACKAGE_OF := nft:nftables ip:iproute2

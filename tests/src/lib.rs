@@ -5,6 +5,8 @@
 //! arrives or does not; the library's own snapshot is never the only witness.
 #![forbid(unsafe_code)]
 
+mod clocked;
+mod crowd;
 mod dhcp;
 mod dom0;
 mod dump;
@@ -12,6 +14,7 @@ mod flood;
 mod frame;
 mod holdings;
 mod learning;
+mod meddling;
 mod netns;
 mod network_root;
 mod oracle;
@@ -19,6 +22,7 @@ mod pace;
 mod path;
 mod ping;
 mod register;
+mod rerun;
 mod site;
 mod socket;
 mod stream;
@@ -28,6 +32,8 @@ mod transfer;
 mod uname;
 mod witness;
 
+pub use clocked::Clocked;
+pub use crowd::{Call, Member, act_at_once, word};
 pub use dhcp::{DhcpClient, DhcpLease};
 pub use dom0::{Dom0, FakeVif, StateDir};
 pub use dump::Dump;
@@ -35,6 +41,7 @@ pub use flood::{Flood, Taken};
 pub use frame::{Frame, Ip4, Ip6, Transport, arp, arp_with, ether, icmp4, icmp6, nd_option, tagged, tcp, udp};
 pub use holdings::Holdings;
 pub use learning::Learning;
+pub use meddling::{Deed, Meddling};
 pub use netns::{Namespace, Netns};
 pub use network_root::with_network_root;
 pub use oracle::{
@@ -42,6 +49,7 @@ pub use oracle::{
 };
 pub use path::{Arrivals, Path};
 pub use ping::{Pings, answers};
+pub use rerun::rerun;
 pub use site::{Site, Talk, UPLINK_MAC};
 pub use socket::{RawSocket, hears, hears_from};
 pub use stream::{Refusals, Stream, Tidings};
