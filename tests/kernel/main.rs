@@ -8,6 +8,7 @@ mod bridge;
 mod carrier;
 mod confirm;
 mod convert;
+mod desired;
 mod dom0;
 mod errors;
 mod estate;

@@ -2,6 +2,7 @@
 
 mod change;
 mod confirm;
+mod desired;
 mod observe;
 mod pins;
 mod undo;
@@ -23,7 +24,7 @@ use crate::plan::{Outcome, Plan, Step};
 use crate::snapshot::Snapshot;
 use crate::state::{self, State};
 use crate::sysctl::Sysctls;
-use crate::verify::Report;
+use crate::verify::{Evidence, Report};
 use crate::watch::Watch;
 use change::{Terms, carry_out};
 use nix::libc;
@@ -315,7 +316,7 @@ impl Host {
         if plan.is_empty() {
             return Ok(Outcome::Unchanged);
         }
-        if plan.steps().iter().any(|step| matches!(step, Step::Restore { .. })) {
+        if plan.steps().iter().any(|step| matches!(step, Step::Restore { .. } | Step::Sweep { .. })) {
             let why = "it says what all tables held when they were looked at";
             return Err(Error::cannot(ErrorKind::InvalidArgument, "carry out a repair that was planned before", why)
                 .with_advice("let `repair` look anew: xenvnet verify --repair"));
@@ -353,7 +354,7 @@ impl Host {
     /// [`ErrorKind::Permission`] without CAP_NET_ADMIN in the host's network namespace.
     ///
     /// ```no_run
-    /// let mut watch = xenvnet_core::Host::open()?.watch()?;
+    /// let watch = xenvnet_core::Host::open()?.watch()?;
     /// watch.wait(std::time::Duration::from_secs(60))?;
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
@@ -501,6 +502,12 @@ impl Host {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn repair(&self) -> Result<Report> {
+        self.mend(Evidence::report)
+    }
+
+    /// Mends what a look at the evidence finds, which is looked at again where a guest dies meanwhile.
+    /// Returns what was found first.
+    fn mend(&self, look: impl Fn(&Evidence) -> Report) -> Result<Report> {
         let mut inner = self.inner()?;
         let mut first = None;
         let mut tries = 4;
@@ -508,7 +515,7 @@ impl Host {
             let Inner { edge, sysctls, state, .. } = &mut *inner;
             let mut held = state.as_mut().map(State::lock).transpose()?;
             let evidence = evidence(edge, sysctls.as_ref(), self.place.knowing, held.as_mut())?;
-            let report = evidence.report();
+            let report = look(&evidence);
             let done = match report.repair.is_empty() {
                 true => Ok(()),
                 false => {
