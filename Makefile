@@ -121,7 +121,7 @@ install: ## command, manual pages, C library, header, pkg-config file (PREFIX, L
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(TARGET)/release/xenvnet completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/xenvnet
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for unit in xenvnet-guard.service xenvnet-dhcp@.service; do
+	for unit in xenvnet.service xenvnet-watch.service xenvnet-guard.service xenvnet-dhcp@.service; do
 		sed 's|/usr/bin/|$(PREFIX)/bin/|' xenvnet-cli/systemd/$$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit
 	done
 	install -D -m 755 $(TARGET)/release/libxenvnet.so $(DESTDIR)$(LIBDIR)/libxenvnet.so.$(VERSION)

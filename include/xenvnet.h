@@ -305,6 +305,11 @@ typedef struct xenvnet_vif_defaults xenvnet_vif_defaults;
 // Threads: one at a time.
 typedef struct xenvnet_vif_spec xenvnet_vif_spec;
 
+// Hears of changes of a host from the moment on at which it was made: of all that xenvnet_verify()
+// depends on, by whomever it is changed. Threads: any number may use it at once; of several that wait,
+// one hears of a change. Only xenvnet_watch_free() must be alone. It works on when its host is freed.
+typedef struct xenvnet_watch xenvnet_watch;
+
 // The part of xend-config.sxp that is about networks. Threads: never changes, so any number may read
 // it at once.
 typedef struct xenvnet_xend_config xenvnet_xend_config;
@@ -696,6 +701,79 @@ int xenvnet_sentinel_leave(const xenvnet_sentinel *sentinel,
 // Goes off the watch at once: what was not confirmed by then waits for the next sentinel. See
 // xenvnet_sentinel_leave(). NULL is allowed.
 void xenvnet_sentinel_free(xenvnet_sentinel *sentinel);
+
+// What would bring this host's networks about from nothing: an array of operations for
+// xenvnet_run_json(), in the order in which it can be done. Bridges that this library made beside
+// networks, networks that run, what is masqueraded and forwarded beside them, and what guests reach on
+// dom0. Nothing of guests: their interfaces do not outlive a reboot, and the toolstack attaches them
+// again. Nor bridges that were made with a MAC address of the caller's, which nobody could tell from
+// somebody else's.
+//
+// `json`: owned, xenvnet_string_free().
+int xenvnet_operations_json(const xenvnet *host,
+                            char **json,
+                            xenvnet_error **error);
+
+// Writes what xenvnet_operations_json() tells into a file, for xenvnet_restore(): which its owner alone
+// may read, in the place of the former one at once. `file` is any bytes but NUL. Its folder is made
+// if it is not there, and must belong to the caller, who alone may write it.
+int xenvnet_save(const xenvnet *host,
+                 const char *file,
+                 xenvnet_error **error);
+
+// Brings about what xenvnet_save() wrote: first mends what xenvnet_repair() mends, then does what is
+// missing, all of it or nothing. It serves after a reboot, and where others flushed the rules under
+// running guests. Where an interface is not there yet that is needed, it is waited for, at most this
+// long. Changes nothing and fails with XENVNET_ERROR_NOT_FOUND for a file that is not there, with
+// XENVNET_ERROR_UNSUPPORTED for one of a newer version, with XENVNET_ERROR_PARSE for one that was cut
+// off, with XENVNET_ERROR_STATE for one that cannot be trusted.
+int xenvnet_restore(const xenvnet *host,
+                    const char *file,
+                    uint64_t milliseconds,
+                    bool *changed,
+                    xenvnet_error **error);
+
+// Says what xenvnet_restore() would change by now; changes nothing. Fails as that does. The plan is to
+// be read, not for xenvnet_apply().
+//
+// `plan`: owned, xenvnet_plan_free().
+int xenvnet_plan_restore(const xenvnet *host,
+                         const char *file,
+                         xenvnet_plan **plan,
+                         xenvnet_error **error);
+
+// Clears away what dead guests left: elements of the tables that are about interfaces that are gone,
+// and hooks of them. What else is wrong stays as it is; accounts stay, they belong to names. The report
+// is of what was found, and went.
+//
+// `report`: owned, xenvnet_report_free().
+int xenvnet_gc(const xenvnet *host,
+               xenvnet_report **report,
+               bool *changed,
+               xenvnet_error **error);
+
+// Begins to listen. First this, then a look at the host: nothing is missed in between. Needs
+// CAP_NET_ADMIN in the host's network namespace.
+//
+// `watch`: owned, xenvnet_watch_free().
+int xenvnet_watch_new(const xenvnet *host, xenvnet_watch **watch, xenvnet_error **error);
+
+// Waits until something has changed since the last call, at most this long: `changed` says whether
+// anything has, and not what.
+int xenvnet_watch_wait(const xenvnet_watch *watch,
+                       uint64_t milliseconds,
+                       bool *changed,
+                       xenvnet_error **error);
+
+// A descriptor for poll(2), select(2), epoll(7) and event loops like libxl's: readable when something
+// may have changed. Then xenvnet_watch_wait() with 0 milliseconds says whether it has. Nothing else is
+// to be done with it.
+//
+// Returns: borrowed until the watch is freed; -1 for NULL.
+int xenvnet_watch_fd(const xenvnet_watch *watch);
+
+// Listens no longer. NULL is allowed.
+void xenvnet_watch_free(xenvnet_watch *watch);
 
 // A bridge of this name with nothing else asked for: no spanning tree, the kernel's MTU, and,
 // where it is new, a MAC address that is always the same for the same name on the same host.

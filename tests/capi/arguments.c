@@ -12,6 +12,7 @@ static void nulls(void)
     xenvnet_plan *plan = NULL;
     xenvnet_report *report = NULL;
     xenvnet_sentinel *sentinel = NULL;
+    xenvnet_watch *watch = NULL;
     const char *none = NULL;
     char *text = NULL;
     bool changed = true;
@@ -26,6 +27,7 @@ static void nulls(void)
     xenvnet_plan_free(NULL);
     xenvnet_report_free(NULL);
     xenvnet_sentinel_free(NULL);
+    xenvnet_watch_free(NULL);
     CHECK(xenvnet_plan_length(NULL) == 0);
     /* What could not be looked at is not sound. */
     CHECK(!xenvnet_report_is_sound(NULL) && xenvnet_report_worst(NULL) == XENVNET_SEVERITY_NONE);
@@ -127,6 +129,15 @@ static void nulls(void)
     IS_NULL("sentinel", xenvnet_sentinel_new(NULL, NULL, &error));
     IS_NULL("sentinel", xenvnet_sentinel_look(NULL, &seen, NULL, NULL, &error));
     IS_NULL("sentinel", xenvnet_sentinel_leave(NULL, &changed, &error));
+    IS_NULL("host", xenvnet_operations_json(NULL, &text, &error));
+    IS_NULL("host", xenvnet_save(NULL, "saved.json", &error));
+    IS_NULL("host", xenvnet_restore(NULL, "saved.json", 0, &changed, &error));
+    IS_NULL("host", xenvnet_plan_restore(NULL, "saved.json", &plan, &error));
+    IS_NULL("host", xenvnet_gc(NULL, &report, &changed, &error));
+    IS_NULL("host", xenvnet_watch_new(NULL, &watch, &error));
+    IS_NULL("watch", xenvnet_watch_new(NULL, NULL, &error));
+    IS_NULL("watch", xenvnet_watch_wait(NULL, 0, &changed, &error));
+    CHECK(xenvnet_watch_fd(NULL) == -1 && watch == NULL);
     IS_NULL("host", xenvnet_new_with(-1, NULL, 0, NULL, &error));
     IS_NULL("host", xenvnet_attach_vif(NULL, attachment, &changed, &error));
     IS_NULL("host", xenvnet_attach_vifs(NULL, NULL, 0, &changed, &error));

@@ -6,6 +6,7 @@
 #include "kernel.h"
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 
@@ -366,6 +367,57 @@ static void elsewhere(const char *state_dir)
     close_namespace(place);
 }
 
+/* What is there is saved, flushed, seen to be, and there again; a dead guest leaves nothing. */
+static void second_day(const char *state_dir)
+{
+    xenvnet_watch *watch = NULL;
+    xenvnet_report *report = NULL;
+    xenvnet_plan *plan = NULL;
+    char file[512], *json = NULL;
+    bool changed = true;
+    struct pollfd ready = { .events = POLLIN };
+
+    snprintf(file, sizeof file, "%s/kept/saved.json", state_dir);
+    FAILS(XENVNET_ERROR_NOT_FOUND, "there is no such file", xenvnet_restore(host, file, 0, NULL, &error));
+    WORKS(xenvnet_start_network(host, "network-virtual bridge=xenbr5 bridgeip=10.95.0.1/24", NULL, &error));
+    WORKS(xenvnet_operations_json(host, &json, &error));
+    CHECK(json && strstr(json, "network-virtual bridge=xenbr5"));
+    xenvnet_string_free(json);
+    WORKS(xenvnet_save(host, file, &error));
+    WORKS(xenvnet_restore(host, file, 0, &changed, &error));
+    CHECK(!changed);
+
+    WORKS(xenvnet_watch_new(host, &watch, &error));
+    ready.fd = xenvnet_watch_fd(watch);
+    CHECK(ready.fd >= 0 && poll(&ready, 1, 0) == 0);
+    changed = true;
+    WORKS(xenvnet_watch_wait(watch, 0, &changed, &error));
+    CHECK(!changed);
+    CHECK(shell("nft flush ruleset"));
+    CHECK(poll(&ready, 1, 60000) == 1);
+    WORKS(xenvnet_watch_wait(watch, 0, &changed, &error));
+    CHECK(changed && poll(&ready, 1, 0) == 0);
+    xenvnet_watch_free(watch);
+
+    WORKS(xenvnet_plan_restore(host, file, &plan, &error));
+    CHECK(xenvnet_plan_length(plan) > 0);
+    xenvnet_plan_free(plan);
+    CHANGES(xenvnet_restore(host, file, 0, &changed, &error));
+    WORKS(xenvnet_stop_network(host, "network-virtual bridge=xenbr5 bridgeip=10.95.0.1/24", NULL, &error));
+
+    CHECK(shell("ip link add vif8.0 type veth peer name guest8"));
+    WORKS(xenvnet_run_json(host, "{\"set_antispoof\": {\"vif\": \"vif8.0\", \"lock\": \"disabled\"}}", NULL, &error));
+    CHECK(shell("ip link delete vif8.0"));
+    WORKS(xenvnet_gc(host, &report, &changed, &error));
+    CHECK(changed && xenvnet_report_length(report) > 0);
+    CHECK(!strcmp(xenvnet_finding_kind(xenvnet_report_finding(report, 0)), "leftover"));
+    xenvnet_report_free(report);
+    WORKS(xenvnet_gc(host, &report, &changed, &error));
+    CHECK(!changed && xenvnet_report_length(report) == 0);
+    xenvnet_report_free(report);
+    CHECK(!shell("nft list ruleset | grep -q vif8.0"));
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -387,6 +439,7 @@ int main(int argc, char **argv)
         threads();
         CHECK(in_child(inherited_handle_works));
         CHECK(in_child(powerless_is_refused));
+        second_day(argv[1]);
         elsewhere(argv[1]);
         CHANGES(xenvnet_delete_bridge(host, "xenbr0", &changed, &error));
         CHECK(!shell("ip link show type bridge | grep -q ."));

@@ -99,7 +99,9 @@ impl Estate {
     #[track_caller]
     pub(crate) fn mends_as(&self, damage: &str, judge: impl Fn(&[String])) {
         let before = self.dump();
+        let watch = self.host().watch().unwrap();
         run(damage);
+        assert!(watch.wait(Duration::from_secs(60)).unwrap(), "{damage} is not told of");
         let damaged = self.dump();
         assert_ne!(damaged, before, "{damage} is no damage");
         judge(&self.findings());

@@ -10,6 +10,7 @@ mod confirm;
 mod convert;
 mod crowd;
 mod cycles;
+mod desired;
 mod dom0;
 mod errors;
 mod estate;

@@ -32,7 +32,7 @@ def test_every_method_of_a_host_is_there() -> None:
     methods = set(re.findall(r"^    pub fn (\w+)\(&self\b", text, re.MULTILINE))
     assert methods > {*_xenvnet.VERBS, "plan", "apply", "undo", "plan_undo", "verify", "repair", "confirm", "look"}
     # Why these are for Rust alone stands in test_items.py.
-    assert methods - set(dir(xenvnet.Host)) - set(dir(xenvnet.Sentinel)) == {"state_folder", "watch"}
+    assert methods - set(dir(xenvnet.Host)) - set(dir(xenvnet.Sentinel)) == {"state_folder"}
     for cls in (xenvnet.Host, xenvnet.Sentinel):
         assert [name for name in methods & set(dir(cls)) if not getattr(cls, name).__doc__] == []
 

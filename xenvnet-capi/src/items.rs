@@ -89,7 +89,7 @@ const ITEMS: [(&str, C); 83] = [
     ("VifScript", Has("xenvnet_vif_script_json(")),
     ("VifSpec", Has("xenvnet_vif_spec_from_xl(")),
     ("VlanSpec", Has("xenvnet_vlan_spec_json(")),
-    ("Watch", Lacks("as DhcpGuest")),
+    ("Watch", Has("xenvnet_watch_new(")),
     ("XendConfig", Has("xenvnet_xend_config_new(")),
     ("ipnetwork", Lacks("addresses are texts")),
     ("nat_gateway", Has("xenvnet_nat_gateway(")),
@@ -112,7 +112,7 @@ const METHODS: [(&str, C); 12] = [
     ("sentinel", Has("xenvnet_sentinel_new(")),
     ("snapshot", Has("xenvnet_snapshot_json(")),
     ("state_folder", Lacks("for programs that keep files of a host's, as the command does for DHCP")),
-    ("watch", Lacks("as Watch")),
+    ("watch", Has("xenvnet_watch_new(")),
 ];
 
 fn stands<'a>(table: impl IntoIterator<Item = &'a (&'static str, C)>) -> BTreeSet<&'static str> {

@@ -26,6 +26,10 @@ pub mod verbs;
 
 pub mod confirm;
 
+pub mod desired;
+
+pub mod watch;
+
 pub mod bridge;
 
 pub mod antispoof;

@@ -2,7 +2,8 @@
 
 use crate::leash;
 use crate::verbs::{
-    accounting, antispoof, bridge, dhcp, dom0, forward, guard, mac, masquerade, network, spec, status, verify, vif,
+    accounting, antispoof, bridge, desired, dhcp, dom0, forward, guard, mac, masquerade, network, spec, status, verify,
+    vif, watch,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
@@ -130,6 +131,24 @@ pub(crate) enum Verb {
         after_help = "Exit codes: 0 sound (there may be notes), 1 a fault or a hole was found (with --repair: is left), 3 with --repair --dry-run when something would be mended."
     )]
     Verify(verify::Verify),
+    /// Say what others changed as soon as they have, until told to end.
+    ///
+    /// A line for what is found and was not before, one for what is not found any more. Nothing is said
+    /// where nothing is wrong, and nothing is asked while nothing changes. With --json a line is an object:
+    /// "event" is watching (the first), came, went or mended.
+    Watch(watch::Watch),
+    /// Clear away what dead guests left; accounts stay, they belong to names.
+    Gc,
+    /// Keep what the host is to be like: networks, bridges beside them, masquerades, forwards.
+    ///
+    /// Guests are left out: their toolstack attaches them again. So are bridges with a MAC address of
+    /// somebody's choice, which may be another's.
+    Save(desired::Kept),
+    /// Make the host what was saved: after a reboot, and after others flushed the rules.
+    ///
+    /// What `verify --repair` mends is mended first; then what is missing is brought about, all of it or
+    /// nothing. What is there stays as it is.
+    Restore(desired::Restore),
     /// Write the completions for a shell.
     Completions {
         /// The shell.

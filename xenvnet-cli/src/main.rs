@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod clock;
 mod demo;
 mod dnsmasq;
 mod failure;
@@ -50,6 +51,10 @@ fn main() -> ExitCode {
         Verb::Undo { forget: false } => verbs::plan::undo(&session),
         Verb::Status(status) => status.run(&session),
         Verb::Verify(verify) => verify.run(&session),
+        Verb::Watch(watch) => watch.run(&session),
+        Verb::Gc => verbs::gc::gc(&session),
+        Verb::Save(kept) => kept.save(&session),
+        Verb::Restore(restore) => restore.run(&session),
         Verb::Completions { shell } => verbs::generate::completions(shell, json),
         Verb::Man { dir } => verbs::generate::man(&dir, &session),
     };

@@ -94,8 +94,31 @@ impl Contents {
                 self.networks.retain(|_, there| there.network.id() != record.network.id())
             }
             Step::Restore { contents } => *self = (**contents).clone(),
+            Step::Sweep { table, names } => {
+                let guards = [&mut self.guards, &mut self.ingress];
+                sweep(*table, names, guards, &mut self.dom0, &mut self.untracked);
+            }
             _ => return false,
         }
         true
+    }
+}
+
+/// What is left of what is said when these names are swept out of a table.
+pub(crate) fn sweep(
+    table: Table,
+    names: &BTreeSet<IfName>,
+    [guards, ingress]: [&mut BTreeMap<IfName, Guard>; 2],
+    dom0: &mut BTreeMap<IfName, Dom0>,
+    untracked: &mut BTreeMap<IfName, Untracked>,
+) {
+    let stays = |name: &IfName| !names.contains(name);
+    match table {
+        Table::Bridge => guards.retain(|name, _| stays(name)),
+        Table::Netdev => ingress.retain(|name, _| stays(name)),
+        Table::Dom0 => dom0.retain(|name, _| stays(name)),
+        Table::Untracked => untracked.retain(|name, _| stays(name)),
+        // What stands in these is known otherwise than by a guest's name, or kept.
+        Table::Inet | Table::Forwards | Table::Accounts | Table::RoutedAccounts => {}
     }
 }

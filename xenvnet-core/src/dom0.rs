@@ -7,7 +7,7 @@ use crate::snapshot::Snapshot;
 use crate::table::Table;
 use crate::text::{nearest, quoted};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -206,6 +206,35 @@ impl Dom0 {
     }
 }
 
+/// What several operations set one after the other is set once, to the last: nothing is open, or shut,
+/// for a moment in between.
+pub(crate) fn settled(plan: Plan) -> Plan {
+    let is_set = |step: &&Step| matches!(step, Step::SetDom0 { .. });
+    if plan.steps().iter().filter(is_set).count() < 2 {
+        return plan;
+    }
+    let mut steps: Vec<Step> = Vec::with_capacity(plan.steps().len());
+    let mut places = BTreeMap::new();
+    for step in plan.steps() {
+        if let Step::SetDom0 { interface, to, .. } = step {
+            let place = *places.entry(*interface).or_insert(steps.len());
+            if let Some(Step::SetDom0 { to: earlier, .. }) = steps.get_mut(place) {
+                earlier.clone_from(to);
+                continue;
+            }
+        }
+        steps.push(step.clone());
+    }
+    steps.retain(|step| !matches!(step, Step::SetDom0 { from, to, .. } if from == to));
+    let is_used = steps.iter().any(|step| matches!(step, Step::SetDom0 { .. }));
+    let comes = |step: &Step| matches!(step, Step::AddTable { table: Table::Dom0 });
+    let goes = |step: &Step| matches!(step, Step::DeleteTable { table: Table::Dom0 });
+    if !is_used && steps.iter().any(comes) && steps.iter().any(goes) {
+        steps.retain(|step| !comes(step) && !goes(step));
+    }
+    steps.into_iter().collect()
+}
+
 impl fmt::Display for Dom0 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -278,6 +307,23 @@ mod tests {
     fn too_many_services_are_refused() {
         let services = (1000..1100).map(Service::Tcp).collect();
         assert_eq!(Dom0::Services(services).validate().unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+
+    #[test]
+    fn what_is_set_twice_is_set_once_to_the_last() {
+        let set = |name: &str, from: Option<Dom0>, to: Option<Dom0>| Step::SetDom0 {
+            interface: name.parse().unwrap(),
+            from,
+            to,
+        };
+        let [add, delete] = [Step::AddTable { table: Table::Dom0 }, Step::DeleteTable { table: Table::Dom0 }];
+        let ntp = || Some(Dom0::Services([Service::Ntp].into()));
+        let up = Step::Up { link: "a".parse().unwrap() };
+        let twice = [set("a", None, Some(Dom0::Closed)), up.clone(), set("b", None, ntp()), set("a", ntp(), ntp())];
+        let once = [set("a", None, ntp()), up.clone(), set("b", None, ntp())];
+        assert_eq!(settled(Plan::from_iter(twice)), Plan::from_iter(once));
+        let there_and_back = [add, set("a", None, ntp()), up.clone(), set("a", ntp(), None), delete];
+        assert_eq!(settled(Plan::from_iter(there_and_back)), Plan::from_iter([up]));
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use crate::account;
 use crate::antispoof::Lock;
 use crate::bridge::{self, Bridge};
-use crate::dom0::Dom0;
+use crate::dom0::{self, Dom0};
 use crate::error::Result;
 use crate::forward::{self, Dom0Port, Forward};
 use crate::guard;
@@ -234,9 +234,10 @@ impl Operation {
             // Each vif is for itself: what is alike for all of them travels together.
             plans = vec![plans.into_iter().fold(Plan::default(), Plan::then)];
         }
-        Ok(plans
+        let all = plans
             .into_iter()
-            .fold(Plan::default(), |all, plan| all.then(if all_attach { order::in_phases(plan) } else { plan })))
+            .fold(Plan::default(), |all, plan| all.then(if all_attach { order::in_phases(plan) } else { plan }));
+        Ok(if operations.len() > 1 { dom0::settled(all) } else { all })
     }
 }
 

@@ -185,6 +185,8 @@ pub enum Step {
     RewriteTable { table: Table },
     /// Makes all of our tables, fixed parts and contents, what they are to be, in one transaction.
     Restore { contents: Box<Contents> },
+    /// Takes out of a table what stands there under names that nobody answers to any more.
+    Sweep { table: Table, names: BTreeSet<IfName> },
 }
 
 fn is_no(yes: &bool) -> bool {
@@ -245,6 +247,8 @@ impl Step {
             wait @ (AwaitSending { .. } | AwaitAddresses { .. } | AwaitSent { .. }) => wait,
             // A table of an older layout held the same: there is nothing to go back for.
             ForgetDrops { .. } | Check { .. } | RewriteTable { .. } | Restore { .. } => return None,
+            // Nobody had them any more.
+            Sweep { .. } => return None,
             // Nobody knows them any more.
             ForgetConnections { .. } => return None,
         })
@@ -273,7 +277,7 @@ impl Step {
             AddMasquerade { .. } | DeleteMasquerade { .. } | AddNetwork { .. } | DeleteNetwork { .. } => Vec::new(),
             AddForward { .. } | DeleteForward { .. } => Vec::new(),
             AddHook { .. } | DeleteHook { .. } | SetDom0 { .. } | SetUntracked { .. } => Vec::new(),
-            SetAccount { .. } | RewriteTable { .. } | Restore { .. } => Vec::new(),
+            SetAccount { .. } | RewriteTable { .. } | Restore { .. } | Sweep { .. } => Vec::new(),
         }
     }
 
@@ -325,6 +329,7 @@ impl Step {
             SetAccount { name, to: None, .. } => format!("forget the account of {name}"),
             RewriteTable { table } => format!("rewrite {table}"),
             Restore { .. } => "restore the tables".to_owned(),
+            Sweep { table, .. } => format!("sweep {table}"),
         }
     }
 }
@@ -404,6 +409,10 @@ impl fmt::Display for Step {
             },
             RewriteTable { table } => write!(f, "~ {table}: rules written anew"),
             Restore { .. } => f.write_str("~ tables: as they are to be"),
+            Sweep { table, names } => {
+                let names: Vec<_> = names.iter().map(IfName::as_str).collect();
+                write!(f, "- {table}: what is left of {}", names.join(", "))
+            }
             ForgetDrops { vif, .. } => write!(f, "- {vif}: drop counters"),
             AddMasquerade { masquerade } => write!(f, "+ masquerade {masquerade}"),
             DeleteMasquerade { masquerade } => write!(f, "- masquerade {masquerade}"),

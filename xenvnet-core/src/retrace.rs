@@ -183,7 +183,12 @@ fn ahead(step: &Step, host: &Snapshot, inverse: &Plan) -> Sight {
         AddFdb { .. } | DeleteFdb { .. } | AddRoute { .. } | DeleteRoute { .. } => Ahead,
         AddEntry { .. } | DeleteEntry { .. } | MoveEntry { .. } => Ahead,
         AwaitSending { .. } | AwaitAddresses { .. } | AwaitSent { .. } => Ahead,
-        ForgetConnections { .. } | ForgetDrops { .. } | Check { .. } | RewriteTable { .. } | Restore { .. } => Ahead,
+        ForgetConnections { .. }
+        | ForgetDrops { .. }
+        | Check { .. }
+        | RewriteTable { .. }
+        | Restore { .. }
+        | Sweep { .. } => Ahead,
     }
 }
 

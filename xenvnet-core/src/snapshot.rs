@@ -1,6 +1,7 @@
 //! What is: the part of a host's network that operations depend on, as plain data.
 
 use crate::account::Account;
+use crate::contents;
 use crate::dom0::Dom0;
 use crate::drops::Drops;
 use crate::entry::{Entry, EntryKind};
@@ -387,6 +388,14 @@ impl Snapshot {
                 (self.untracked, self.masquerades) = (contents.untracked, contents.masquerades);
                 (self.networks, self.forwards) = (contents.networks, contents.forwards);
                 self.accounts = contents.accounts;
+            }
+            Sweep { table, names } => {
+                let guards = [&mut self.guards, &mut self.ingress];
+                contents::sweep(table, &names, guards, &mut self.dom0, &mut self.untracked);
+                if table == Table::Netdev {
+                    self.hooks.retain(|name| !names.contains(name));
+                    self.half_hooks.retain(|name| !names.contains(name));
+                }
             }
             SetGuard { table, vif, to, .. } => {
                 let guards = if table == Table::Netdev { &mut self.ingress } else { &mut self.guards };

@@ -448,14 +448,14 @@ impl Held<'_> {
     }
 }
 
-const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+pub(crate) const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 pub(crate) fn file(folder: impl AsFd, name: &str, flags: OFlag) -> nix::Result<File> {
     let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(File::from(openat(folder, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?))
 }
 
-fn refused(errno: Errno) -> String {
+pub(crate) fn refused(errno: Errno) -> String {
     match errno {
         Errno::ELOOP | Errno::ENOTDIR => "it is a symbolic link or no directory".to_owned(),
         errno => errno.desc().to_owned(),
@@ -463,7 +463,7 @@ fn refused(errno: Errno) -> String {
 }
 
 /// Only what belongs to us and nobody else may write is trusted.
-fn check(directory: impl AsFd) -> std::result::Result<(), String> {
+pub(crate) fn check(directory: impl AsFd) -> std::result::Result<(), String> {
     let stat = fstat(directory).map_err(|errno| errno.desc().to_owned())?;
     if stat.st_uid != geteuid().as_raw() {
         return Err(format!("it belongs to user {}", stat.st_uid));

@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::report::Report;
 use crate::sentinel::Sentinel;
 use crate::snapshot::Snapshot;
+use crate::watch::Watch;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDelta;
@@ -274,6 +275,46 @@ impl Host {
         self.call(py, |host| host.repair()).map(Report)
     }
 
+    /// Clears away what dead guests left: elements of the tables that are about interfaces that are
+    /// gone, and hooks of them. What else is wrong stays as it is; accounts stay, they belong to names.
+    /// Returns what was found, and went.
+    fn gc(&self, py: Python<'_>) -> PyResult<Report> {
+        self.call(py, |host| host.gc()).map(Report)
+    }
+
+    /// Hears of changes of this host from now on, until it is closed.
+    fn watch(&self, py: Python<'_>) -> PyResult<Watch> {
+        self.call(py, Watch::of)
+    }
+
+    /// Writes what Snapshot.operations tells of this host into a file, for restore: which its owner alone
+    /// may read, in the place of the former one at once. Its folder is made if it is not there, and must
+    /// belong to the caller, who alone may write it. Returns what was written.
+    #[pyo3(signature = (file, /))]
+    fn save(&self, py: Python<'_>, file: PathBuf) -> PyResult<Vec<Operation>> {
+        let operations = self.call(py, |host| host.save(file))?;
+        Ok(operations.into_iter().map(Operation).collect())
+    }
+
+    /// Brings about what save wrote: first mends what repair mends, then does what is missing, all of it
+    /// or nothing. It serves after a reboot, and where others flushed the rules under running guests.
+    /// Where an interface that is needed is not there yet, it is waited for, at most this long: seconds,
+    /// or a timedelta.
+    ///
+    /// Nothing is changed by a NotFoundError for a file that is not there, an UnsupportedError for one of
+    /// a newer version, a ParseError for one that was cut off, a StateError for one that cannot be
+    /// trusted.
+    #[pyo3(signature = (file, /, *, within = Within(Duration::ZERO)))]
+    fn restore(&self, py: Python<'_>, file: PathBuf, within: Within) -> PyResult<bool> {
+        self.call(py, |host| host.restore(file, within.0)).map(xenvnet_core::Outcome::is_changed)
+    }
+
+    /// What restore would change by now. Nothing is changed.
+    #[pyo3(signature = (file, /))]
+    fn plan_restore(&self, py: Python<'_>, file: PathBuf) -> PyResult<Plan> {
+        self.call(py, |host| host.plan_restore(file)).map(Plan)
+    }
+
     /// What undo would do. Nothing is changed.
     fn plan_undo(&self, py: Python<'_>) -> PyResult<Plan> {
         self.call(py, |host| host.plan_undo()).map(Plan)
@@ -329,7 +370,7 @@ fn plain(operations: OneOrMany<Operation>) -> Vec<Asked> {
 }
 
 /// A time: seconds, or a `timedelta`.
-struct Within(Duration);
+pub(crate) struct Within(pub(crate) Duration);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Within {
     type Error = PyErr;

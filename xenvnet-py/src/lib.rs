@@ -32,6 +32,7 @@ mod vif;
 mod vif_script;
 mod vif_spec;
 mod vlan;
+mod watch;
 mod xend_config;
 
 /// The native module of the package xenvnet; import that one.
@@ -83,6 +84,8 @@ mod _xenvnet {
     use crate::vif_spec::VifSpec;
     #[pymodule_export]
     use crate::vlan::{OvsBridge, VlanSpec};
+    #[pymodule_export]
+    use crate::watch::Watch;
     #[pymodule_export]
     use crate::xend_config::XendConfig;
 

@@ -49,6 +49,11 @@ impl Report {
         self.0.worst().map(Severity::name)
     }
 
+    /// The part of it that is about what dead guests left, and a plan that clears that away.
+    fn leftovers(&self) -> Report {
+        Report(self.0.leftovers())
+    }
+
     /// Reads what to_json wrote.
     #[classmethod]
     #[pyo3(signature = (text, /))]

@@ -9,6 +9,7 @@ use crate::json;
 use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
 use crate::network;
+use crate::operation::Operation;
 use crate::plan::Plan;
 use crate::value::Reduced;
 use pyo3::prelude::*;
@@ -152,6 +153,16 @@ impl Snapshot {
     #[getter]
     fn sysctls(&self) -> BTreeMap<String, u32> {
         by_text(&self.0.sysctls)
+    }
+
+    /// What would bring this host's networks about from nothing, in the order in which it can be done:
+    /// bridges that this library made beside networks, networks that run, what is masqueraded and
+    /// forwarded beside them, and what guests reach on dom0. Nothing of guests: their interfaces do not
+    /// outlive a reboot, and the toolstack attaches them again. Nor bridges that were made with a MAC
+    /// address of the caller's, or any of a snapshot that was read from JSON: nobody could tell them from
+    /// somebody else's.
+    fn operations(&self) -> Vec<Operation> {
+        self.0.operations().into_iter().map(Operation).collect()
     }
 
     /// What this becomes when a plan has been carried out.

@@ -41,7 +41,7 @@ mod bridge;
 mod brouter;
 mod dom0;
 mod gateway;
-mod lan;
+pub(crate) mod lan;
 mod lines;
 mod modes;
 mod nat;

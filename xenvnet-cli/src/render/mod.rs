@@ -15,7 +15,7 @@ pub(crate) use dom0::{access_of, access_table, interfaces};
 pub(crate) use guests::{guest_table, guests, is_in_force};
 pub(crate) use macs::mac_check;
 pub(crate) use networks::{forwards, networks};
-pub(crate) use report::{mended, report, unserved, warnings};
+pub(crate) use report::{drift, mended, report, unserved, warnings};
 pub(crate) use spec::{mistakes, spec};
 pub(crate) use topology::Topology;
 

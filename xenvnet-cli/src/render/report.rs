@@ -56,6 +56,17 @@ pub(crate) fn mended(gone: &[Finding], left: &[Finding]) -> String {
     gone + &report(left)
 }
 
+/// A finding that came, or went, by itself or mended.
+pub(crate) fn drift(event: &str, finding: &Finding) -> String {
+    let severity = finding.severity();
+    let word = match event {
+        "came" => paint(style(severity), format_args!("{severity:6}")),
+        "went" => paint(DIM, format_args!("{:6}", "gone")),
+        mended => paint(GREEN, format_args!("{mended:6}")),
+    };
+    format!("{word}  {finding}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -151,7 +151,7 @@ fn events(host: &Host) -> Result<Receiver<Event>> {
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD].iter().for_each(|signal| signals.add(*signal));
     // Before any thread: they inherit it.
     signals.thread_block().map_err(|errno| Failure::cannot("wait for signals", errno.desc()))?;
-    let mut watch = host.watch()?;
+    let watch = host.watch()?;
     let changes: Sender<Event> = heard.clone();
     std::thread::spawn(move || {
         loop {

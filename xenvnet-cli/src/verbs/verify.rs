@@ -56,7 +56,7 @@ pub(crate) fn list(findings: &[Finding]) -> Result<Vec<Value>> {
 }
 
 /// The finding's own fields beside what is said of every one.
-fn entry(finding: &Finding) -> Result<Value> {
+pub(crate) fn entry(finding: &Finding) -> Result<Value> {
     let mut entry = serde_json::to_value(finding).map_err(|error| Failure::cannot("write what was found", error))?;
     if let Some(fields) = entry.as_object_mut() {
         fields.remove("finding");

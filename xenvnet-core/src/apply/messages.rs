@@ -153,6 +153,10 @@ impl Applier<'_> {
                 }
                 nf::restore(&found, contents)
             }
+            Step::Sweep { table, names } => {
+                let found = self.edge.inspect(*table).map_err(|error| error.doing(step.verb()))?;
+                nf::sweep(*table, &found, names)
+            }
             Step::AddMasquerade { masquerade } if self.tolerant && !self.rules_of(masquerade, step)?.is_empty() => {
                 Vec::new()
             }

@@ -481,6 +481,7 @@ fn medium(step: &Step) -> Medium {
         | Step::SetAccount { .. }
         | Step::RewriteTable { .. }
         | Step::Restore { .. }
+        | Step::Sweep { .. }
         | Step::AddForward { .. }
         | Step::DeleteForward { .. }
         | Step::AddNetwork { .. }

@@ -2,6 +2,7 @@
 
 mod change;
 mod confirm;
+mod desired;
 mod observe;
 mod pins;
 mod undo;
@@ -23,7 +24,7 @@ use crate::plan::{Outcome, Plan, Step};
 use crate::snapshot::Snapshot;
 use crate::state::{self, State};
 use crate::sysctl::Sysctls;
-use crate::verify::Report;
+use crate::verify::{Evidence, Report};
 use crate::watch::Watch;
 use change::{Terms, carry_out};
 use nix::libc;
@@ -318,7 +319,7 @@ impl Host {
         if plan.is_empty() {
             return Ok(Outcome::Unchanged);
         }
-        if plan.steps().iter().any(|step| matches!(step, Step::Restore { .. })) {
+        if plan.steps().iter().any(|step| matches!(step, Step::Restore { .. } | Step::Sweep { .. })) {
             let why = "it says what all tables held when they were looked at";
             return Err(Error::cannot(ErrorKind::InvalidArgument, "carry out a repair that was planned before", why)
                 .with_advice("let `repair` look anew: xenvnet verify --repair"));
@@ -359,7 +360,7 @@ impl Host {
     /// [`ErrorKind::Permission`] without CAP_NET_ADMIN in the host's network namespace.
     ///
     /// ```no_run
-    /// let mut watch = xenvnet_core::Host::open()?.watch()?;
+    /// let watch = xenvnet_core::Host::open()?.watch()?;
     /// watch.wait(std::time::Duration::from_secs(60))?;
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
@@ -506,21 +507,31 @@ impl Host {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn repair(&self) -> Result<Report> {
+        self.mend(Evidence::report)
+    }
+
+    /// Mends what a look at the evidence finds, which is looked at again where a guest dies meanwhile.
+    /// Returns what was found first.
+    fn mend(&self, look: impl Fn(&Evidence) -> Report) -> Result<Report> {
         let mut inner = self.inner()?;
         let mut first = None;
+        let mut unrecovered = None;
         let mut tries = 4;
         loop {
             let Inner { edge, sysctls, state, .. } = &mut *inner;
             let mut held = state.as_mut().map(State::lock).transpose()?;
             let mut evidence = evidence(edge, sysctls.as_ref(), self.place.knowing, held.as_mut())?;
-            if let Some(held) = held.as_mut().filter(|_| evidence.cut_off) {
-                let mut report = evidence.report();
-                let back = recover(edge, sysctls.as_ref(), held, "repair what was found")?;
-                report.repair = back.then(report.repair);
+            if let Some(held) = held.as_mut().filter(|_| evidence.cut_off && unrecovered.is_none()) {
+                let mut report = look(&evidence);
+                match recover(edge, sysctls.as_ref(), held, "mend all that was found") {
+                    Ok(back) => report.repair = back.then(report.repair),
+                    // A lock that is missing is brought back all the same.
+                    Err(error) => unrecovered = Some(error),
+                }
                 first.get_or_insert(report);
                 evidence = observe::evidence(edge, sysctls.as_ref(), self.place.knowing, Some(held))?;
             }
-            let report = evidence.report();
+            let report = look(&evidence);
             let done = match report.repair.is_empty() {
                 true => Ok(()),
                 false => {
@@ -531,7 +542,7 @@ impl Host {
             let first = first.get_or_insert(report);
             tries -= 1;
             match done {
-                Ok(()) => return Ok(std::mem::take(first)),
+                Ok(()) => return unrecovered.map_or_else(|| Ok(std::mem::take(first)), Err),
                 // A guest died between looking and mending: look again.
                 Err(failure) if tries > 0 && failure.error.errno() == Some(libc::ENODEV) => {}
                 Err(failure) => return Err(failure.error),

@@ -88,3 +88,20 @@ pub(crate) fn parse_pinned(body: &[u8]) -> Option<(u32, MacAddr)> {
     let mac = MacAddr::new(attributes.find(NDA_LLADDR)?.0.try_into().ok()?);
     (sticky && !learned && of_a_bridge).then_some((index, mac))
 }
+
+/// An entry of a bridge's table.
+pub(crate) struct Entry {
+    pub(crate) bridge: u32,
+    pub(crate) mac: MacAddr,
+    /// It was not learned, and never ages.
+    pub(crate) stays: bool,
+}
+
+pub(crate) fn parse_entry(body: &[u8]) -> Option<Entry> {
+    let state = u16::from_ne_bytes(body.get(8..10)?.try_into().ok()?);
+    let attributes = Reader::after(body, HEADER);
+    let bridge = attributes.find(NDA_MASTER).filter(|_| body[0] == libc::AF_BRIDGE as u8)?;
+    let mac = MacAddr::new(attributes.find(NDA_LLADDR)?.0.try_into().ok()?);
+    let bridge = u32::from_ne_bytes(bridge.0.try_into().ok()?);
+    Some(Entry { bridge, mac, stays: state & (NUD_PERMANENT | NUD_NOARP) != 0 })
+}

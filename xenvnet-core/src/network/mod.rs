@@ -194,7 +194,7 @@ impl Network {
         }
     }
 
-    fn masquerades(&self) -> Vec<Masquerade> {
+    pub(crate) fn masquerades(&self) -> Vec<Masquerade> {
         match self {
             Network::Brouter(brouter) => brouter.masquerades(),
             Network::Nat(nat) => nat.masquerades(),

@@ -326,7 +326,7 @@ fn contradictions_are_refused_in_words() {
     }
 }
 
-fn operations() -> impl Strategy<Value = Operation> {
+pub(crate) fn operations() -> impl Strategy<Value = Operation> {
     let vifs =
         || proptest::sample::select(vec!["vif1.0", "vif1.0-emu", "vif2.0", "eth0", "web", "gone"]).prop_map(name);
     let accesses = || {

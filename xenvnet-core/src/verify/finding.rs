@@ -393,6 +393,20 @@ impl Report {
     }
 }
 
+impl Report {
+    /// The part of it that is about what dead guests left: the findings, and a plan that clears that away
+    /// and touches nothing else. Accounts are no leftovers: they belong to names.
+    ///
+    /// ```
+    /// assert!(xenvnet_core::Report::default().leftovers().findings.is_empty());
+    /// ```
+    pub fn leftovers(&self) -> Report {
+        let is_left = |finding: &&Finding| matches!(finding, Finding::Leftover { .. });
+        let findings: Vec<_> = self.findings.iter().filter(is_left).cloned().collect();
+        Report { repair: super::repair::sweep(&findings), findings }
+    }
+}
+
 impl fmt::Display for Report {
     /// One line a finding, and below it the remedy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,9 @@ use crate::guard::Guard;
 use crate::ifname::IfName;
 use crate::link::{LinkSettings, Pinning, PortState};
 use crate::plan::{Plan, Step};
+use crate::table::Table;
 use crate::vif::VIF_GROUP;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn plan(judgement: &Judgement<'_>, findings: &[Finding]) -> Plan {
     let mut steps = Vec::new();
@@ -47,6 +49,17 @@ pub(super) fn plan(judgement: &Judgement<'_>, findings: &[Finding]) -> Plan {
         }
     }
     steps.into_iter().collect()
+}
+
+/// What clears away what dead guests left, and touches nothing else.
+pub(super) fn sweep(leftovers: &[Finding]) -> Plan {
+    let mut left: BTreeMap<Table, BTreeSet<IfName>> = BTreeMap::new();
+    for finding in leftovers {
+        if let Finding::Leftover { vif, table } = finding {
+            left.entry(*table).or_default().insert(*vif);
+        }
+    }
+    left.into_iter().map(|(table, names)| Step::Sweep { table, names }).collect()
 }
 
 /// Whether it is mended in the tables.

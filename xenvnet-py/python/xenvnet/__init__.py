@@ -11,9 +11,10 @@ Values are frozen and are checked when they are made; they take their first argu
 and all others by keyword. Wherever an address is wanted, a ``str`` or an object of ``ipaddress``
 will do, and where several are, one alone; objects of ``ipaddress`` come back. A verb of ``Host``
 returns whether it had to change anything; ``verify`` tells whether all of it still stands, and
-``repair`` mends what does not. On a host that is far away, ``run_provisionally`` makes a change that
+``repair`` mends what does not; a ``Watch`` says when to look. ``save`` and ``restore`` keep what a host is to be like
+over a reboot. On a host that is far away, ``run_provisionally`` makes a change that
 a ``Sentinel`` in another process puts back unless ``confirm`` is called in time. Every error is a ``XenvnetError``, but for arguments of
-a wrong type (``TypeError``), a closed ``Host`` or ``Sentinel`` (``ValueError``), and a namespace whose file cannot
+a wrong type (``TypeError``), a closed ``Host``, ``Sentinel`` or ``Watch`` (``ValueError``), and a namespace whose file cannot
 be opened (``OSError``).
 
 What configurations of guests and of xend say is read by ``GuestFile``, ``VifSpec``, ``XendConfig`` and the values
@@ -90,6 +91,7 @@ from ._xenvnet import (
     VifScript,
     VifSpec,
     VlanSpec,
+    Watch,
     XendConfig,
     __version__,
     nat_gateway,
@@ -157,6 +159,7 @@ __all__ = [
     "VifScript",
     "VifSpec",
     "VlanSpec",
+    "Watch",
     "XendConfig",
     "XenvnetError",
     "__version__",

@@ -227,6 +227,26 @@ impl Inspection {
         differences
     }
 
+    /// Its elements that stand under these names, by their sets, with the addresses that were told of
+    /// nobody else.
+    pub(super) fn elements_under(&self, names: &BTreeSet<IfName>) -> Vec<(&str, Vec<Raw>)> {
+        let is_under =
+            |set: &str, element: &Raw| raw::interface(set, element).is_some_and(|name| names.contains(&name));
+        let addresses = |are_under: bool| -> BTreeSet<Vec<u8>> {
+            let all = self.elements.iter().flat_map(|(set, elements)| elements.iter().map(move |raw| (set, raw)));
+            let told = all.filter(|(set, raw)| is_under(set, raw) == are_under);
+            told.flat_map(|(set, raw)| raw::addresses_told(set, raw)).collect()
+        };
+        let (gone, left) = (addresses(true), addresses(false));
+        let goes = |set: &str, element: &Raw| {
+            let address = raw::is_address(set) && gone.contains(&element.key) && !left.contains(&element.key);
+            is_under(set, element) || address
+        };
+        let of_set = |set: &str, elements: &[Raw]| elements.iter().filter(|raw| goes(set, raw)).cloned().collect();
+        let by_set = self.elements.iter().map(|(set, elements)| (set.as_str(), of_set(set, elements)));
+        by_set.filter(|(_, elements): &(_, Vec<_>)| !elements.is_empty()).collect()
+    }
+
     pub(super) fn elements_of(&self, set: &str) -> &[Raw] {
         self.elements.get(set).map(Vec::as_slice).unwrap_or_default()
     }

@@ -15,7 +15,7 @@ pub(crate) use elements::{
 };
 pub(crate) use hook::{add_hook, delete_hook, get_hook, parse_hook};
 pub(crate) use inspect::Inspection;
-pub(crate) use restore::{restore, rewrite};
+pub(crate) use restore::{restore, rewrite, sweep};
 pub(crate) use ruleset::reasons;
 
 use super::attributes::{Reader, Writer};

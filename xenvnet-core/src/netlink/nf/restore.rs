@@ -6,6 +6,7 @@ use super::inspect::{Inspection, holds_masquerades};
 use super::ruleset::{POSTROUTING, ingress_rules, ruleset};
 use super::{add_chain, add_masquerade, add_rule, add_rules, add_set, add_table, message};
 use crate::contents::Contents;
+use crate::ifname::IfName;
 use crate::netlink::{CREATE, Request};
 use crate::table::Table;
 use nix::libc;
@@ -138,6 +139,21 @@ pub(crate) fn restore(found: &BTreeMap<Table, Inspection>, contents: &Contents) 
             (true, _) if !found.is_whole(table) => requests.extend(rewrite(table, found, Some(contents))),
             (true, _) => requests.extend(refill(table, found, contents, |_| true, true)),
         }
+    }
+    requests
+}
+
+/// Takes out what stands under these names, and nothing else.
+pub(crate) fn sweep(table: Table, found: &Inspection, names: &BTreeSet<IfName>) -> Vec<Request> {
+    let mut requests: Vec<Request> = found
+        .elements_under(names)
+        .into_iter()
+        .flat_map(|(set, elements)| raw::delete(table, set, &elements))
+        .collect();
+    let hooks: BTreeSet<String> = names.iter().map(|name| chain_of(*name)).collect();
+    for chain in found.chains.keys().filter(|chain| table == Table::Netdev && hooks.contains(*chain)) {
+        requests.push(delete(table, libc::NFT_MSG_DELRULE, RULES_OF, chain));
+        requests.push(delete(table, libc::NFT_MSG_DELCHAIN, CHAIN, chain));
     }
     requests
 }

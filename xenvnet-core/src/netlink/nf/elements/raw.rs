@@ -4,6 +4,7 @@ use super::*;
 use crate::contents::Contents;
 use crate::forward::Forward;
 use crate::network::NetworkRecord;
+use crate::untracked::Untracked;
 
 /// An element as it is, whatever it means.
 pub(crate) type Raw = Element;
@@ -71,6 +72,17 @@ pub(crate) fn interface(set: &str, element: &Raw) -> Option<IfName> {
         return None;
     }
     name_of(&element.key)
+}
+
+/// Whether the elements of a set are addresses of guests that others of the table name.
+pub(crate) fn is_address(set: &str) -> bool {
+    set == UNTRACKED_MACS
+}
+
+/// The keys of such addresses that an element names.
+pub(crate) fn addresses_told(set: &str, element: &Raw) -> Vec<Vec<u8>> {
+    let told = (set == UNTRACKED).then(|| element.comment.as_deref()?.parse::<Untracked>().ok()).flatten();
+    told.map(|untracked| untracked.macs.iter().map(|mac| mac.octets().to_vec()).collect()).unwrap_or_default()
 }
 
 /// Whether an element says the same as another one with its key.
