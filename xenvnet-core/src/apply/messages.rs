@@ -1,12 +1,14 @@
 //! The messages of a step.
 
 use super::Applier;
+use super::refusal::refused_step;
 use crate::account::Account;
 use crate::edge::transport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard;
 use crate::ifname::IfName;
 use crate::link::Link;
+use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
 use crate::needs::Needs;
 use crate::netlink::channel::Answer;
@@ -14,6 +16,8 @@ use crate::netlink::{Request, address, entry, link, neighbour, nf, route};
 use crate::plan::Step;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
+use nix::libc;
+use std::collections::BTreeSet;
 
 impl Applier<'_> {
     /// The messages of a step.
@@ -33,7 +37,8 @@ impl Applier<'_> {
             Step::DeleteBridge { bridge, .. } => {
                 let bridge = index(*bridge)?;
                 let mut requests = self.guests_of(bridge, step)?;
-                requests.push(link::delete(bridge));
+                // Not with them: the kernel would go on and delete it where one of them could not be set down.
+                requests.push(link::delete(bridge).alone());
                 requests
             }
             Step::SetBridge { bridge, to, .. } => link::set_bridge(index(*bridge)?, *to),
@@ -51,11 +56,12 @@ impl Applier<'_> {
             Step::Up { link } => vec![link::set_up(index(*link)?, true)],
             Step::Down { link } => vec![link::set_up(index(*link)?, false)],
             Step::Enslave { port, bridge, state, macs, pinning } => {
-                let port = index(*port)?;
-                let mut requests =
-                    vec![link::set_master(port, Some(index(*bridge)?)), link::set_port(port, *state, false)];
-                requests
-                    .extend(macs.iter().map(|mac| neighbour::pin(port, *mac, *pinning, self.learned.contains(mac))));
+                let (port, bridge) = (index(*port)?, index(*bridge)?);
+                let mut requests = vec![link::set_master(port, Some(bridge)), link::set_port(port, *state, false)];
+                // Putting back what was put back in part, it has some of them already.
+                let pinned = if self.tolerant { self.pinned(port, bridge, macs, step)? } else { BTreeSet::new() };
+                let missing = macs.iter().filter(|mac| !pinned.contains(mac));
+                requests.extend(missing.map(|mac| neighbour::pin(port, *mac, *pinning, self.learned.contains(mac))));
                 requests
             }
             Step::Release { port, .. } => vec![link::set_master(index(*port)?, None)],
@@ -168,11 +174,21 @@ impl Applier<'_> {
         })
     }
 
+    /// Which of these addresses are pinned to the very port.
+    fn pinned(&mut self, port: u32, bridge: u32, macs: &[MacAddr], step: &Step) -> Result<BTreeSet<MacAddr>> {
+        let questions: Vec<_> = macs.iter().map(|mac| neighbour::get(bridge, *mac)).collect();
+        let answers = self.edge.route.query(&questions).map_err(|error| transport(&step.verb(), &error))?;
+        let is_its = |answer: &Answer| {
+            answer.messages.iter().filter_map(|(_, body)| neighbour::parse(body)).any(|found| found == (port, false))
+        };
+        Ok(macs.iter().zip(&answers).filter(|(_, answer)| is_its(answer)).map(|(mac, _)| *mac).collect())
+    }
+
     /// A plan may be old: guests that came to a bridge since go down before it goes. Off the bridge nothing
     /// filters what they send.
     fn guests_of(&mut self, bridge: u32, step: &Step) -> Result<Vec<Request>> {
         let answer = self.edge.route.dump(&link::all(Some(bridge)));
-        let answer = answer.map_err(|error| transport(&step.verb(), &error))?;
+        let answer = whole(answer.map_err(|error| transport(&step.verb(), &error))?, step)?;
         let ports = answer.messages.iter().filter_map(|(kind, body)| link::parse(*kind, body));
         let is_guest = |link: &Link| {
             link.is_vif() || link.xen_name().is_some() || link.port.is_some_and(|port| port.locked == Some(true))
@@ -195,6 +211,7 @@ impl Applier<'_> {
     pub(super) fn answered(&mut self, question: Request, step: &Step) -> Result<bool> {
         let verb = step.verb();
         let answers = self.edge.netfilter(&verb)?.query(&[question]).map_err(|error| transport(&verb, &error))?;
+        let answers = answers.into_iter().map(|answer| whole(answer, step)).collect::<Result<Vec<_>>>()?;
         Ok(answers.iter().any(|answer| answer.refusal.is_none() && !answer.messages.is_empty()))
     }
 
@@ -211,7 +228,8 @@ impl Applier<'_> {
 
     pub(super) fn dump(&mut self, request: &Request, step: &Step) -> Result<Answer> {
         let verb = step.verb();
-        self.edge.netfilter(&verb)?.dump(request).map_err(|error| transport(&verb, &error))
+        let answer = self.edge.netfilter(&verb)?.dump(request).map_err(|error| transport(&verb, &error))?;
+        whole(answer, step)
     }
 
     /// A plan may be old: a table that is in use by then stays.
@@ -235,5 +253,14 @@ impl Applier<'_> {
             }
         };
         Ok(if in_use { Vec::new() } else { vec![nf::delete_table(table)] })
+    }
+}
+
+/// An answer, unless it was refused: "there is none" is an answer, anything else is not, and what nobody
+/// was told is not to be taken for nothing.
+fn whole(answer: Answer, step: &Step) -> Result<Answer> {
+    match &answer.refusal {
+        Some(refusal) if !matches!(refusal.errno, libc::ENOENT | libc::ENODEV) => Err(refused_step(step, refusal)),
+        _ => Ok(answer),
     }
 }
