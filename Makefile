@@ -55,7 +55,7 @@ test-kernel: ## the tests that need a kernel, without root
 	$(CARGO) $(WITHOUT_ROOT) test --package xenvnet-tests -- "$${skip[@]}"
 	$(CARGO) $(WITHOUT_ROOT) test --package xenvnet-cli --test '*' -- "$${skip[@]}"
 
-LONG = load:: passage:: holes:: a_fault_at_any loss:: is_killed
+LONG = load:: passage:: holes:: loss:: is_killed
 
 # Cargo builds as whoever calls it and runs the tests as an ordinary user in namespaces of its own.
 WITHOUT_ROOT = --config "target.'cfg(unix)'.runner=['$(CURDIR)/.ci/ordinary-user','unshare','-rn']"
@@ -104,6 +104,16 @@ soak: packages ## uplinks taken over 100 times and killed at every step, 10,000 
 	export XENVNET_REQUIRE_KERNEL=1 XENVNET_SOAK=100
 	$(CARGO) test --package xenvnet-tests --package xenvnet-cli --test takeover --test killed
 	$(CARGO) test --package xenvnet-tests --test kernel -- cycles:: crowd:: --nocapture
+
+.PHONY: test-faults
+test-faults: packages ## everything that can go wrong at every message of every operation, as root and as an ordinary user
+	export XENVNET_REQUIRE_KERNEL=1 XENVNET_EVERY_POINT=1
+	walk() {
+		"$$@" --package xenvnet-tests --test faults
+		"$$@" --package xenvnet-cli --test faults --test killed -- --nocapture
+	}
+	walk $(CARGO) $(WITHOUT_ROOT) test
+	if [ "$$(id -u)" = 0 ]; then walk $(CARGO) test; fi
 
 .PHONY: bench
 bench: PACKAGE_OF := nft:nftables ip:iproute2

@@ -2,15 +2,13 @@
 
 use crate::matrix::{OWN, lock};
 use crate::proof::{bridge_by_ip, name};
-use std::sync::{Arc, Mutex};
-use xenvnet_core::transport::{self, Fault, Faulting};
+use xenvnet_core::transport::{Fault, Faults};
 use xenvnet_core::{
-    Antispoof, Attachment, Bridge, Error, ErrorKind, Finding, Forward, Host, Lock, Masquerade, Operation, Outcome,
-    Plan, Result, Step,
+    Antispoof, Attachment, Bridge, Error, ErrorKind, Finding, Forward, Host, Lock, Operation, Outcome, Plan, Result,
+    Step,
 };
 use xenvnet_tests::{Dom0, Dump, StateDir, has_program, ip, nft, program, run_attach_once};
 
-const EBUSY: i32 = 16;
 const ENOMEM: i32 = 12;
 const EOPNOTSUPP: i32 = 95;
 
@@ -71,50 +69,9 @@ fn a_name_that_is_taken_after_the_plan() {
 }
 
 /// A host whose kernel answers one message with an error.
-fn faulty(dom0: &Dom0) -> (Host, Arc<Mutex<Option<Fault>>>) {
-    let fault = Arc::new(Mutex::new(None));
-    let shared = fault.clone();
-    let host = Host::options()
-        .state_dir(dom0.state.path())
-        .transport(move |protocol| Ok(Box::new(Faulting::new(protocol, transport::kernel(protocol)?, shared.clone()))))
-        .open()
-        .unwrap();
-    (host, fault)
-}
-
-/// Whatever message of an operation the kernel refuses, the host is as it was; and when none is
-/// refused, the operation succeeds. Of a long batch, which stands or falls as a whole, every n-th.
-#[track_caller]
-fn survives_every_fault(dom0: &Dom0, operation: &Operation, nth: usize) {
-    let (host, fault) = faulty(dom0);
-    let before = Dump::take();
-    for errno in [EBUSY, ENOMEM] {
-        let mut failed = 0;
-        for after in (0..).step_by(nth) {
-            *fault.lock().unwrap() = Some(Fault { after, errno });
-            let result = host.run(operation);
-            let struck = fault.lock().unwrap().take().is_none();
-            match result {
-                Err(error) => {
-                    assert!(struck, "{operation}: {error}");
-                    assert_ne!(error.kind(), ErrorKind::Undo, "{operation}: {error}");
-                    Dump::take().assert_same(&before, &format!("after {operation} failed at message {after}: {error}"));
-                    failed += 1;
-                }
-                Ok(outcome) => {
-                    assert_eq!(outcome, Outcome::Changed);
-                    host.undo().unwrap();
-                    Dump::take().unnumbered().assert_same(&before.unnumbered(), "after it was undone");
-                    if !struck {
-                        break;
-                    }
-                }
-            }
-            assert!(after < 500, "{operation} never ends");
-        }
-        assert!(failed > 0, "{operation}: no message could be refused");
-    }
-    drop(host);
+fn faulty(dom0: &Dom0) -> (Host, Faults) {
+    let faults = Faults::default();
+    (Host::options().state_dir(dom0.state.path()).transport(faults.opener()).open().unwrap(), faults)
 }
 
 /// Which is what the kernel says of the client of a wireless network.
@@ -123,11 +80,11 @@ fn an_uplink_that_takes_no_frames_for_others_is_refused_with_advice() {
     let Some(dom0) = Dom0::enter() else { return };
     let _air = dom0.cable("wlan0", "02:00:00:00:00:09");
     ip("link set wlan0 up");
-    let (host, fault) = faulty(&dom0);
+    let (host, faults) = faulty(&dom0);
     let network = "network-bridge bridge=xenbr0 netdev=wlan0".parse().unwrap();
     let before = Dump::take();
     let refused = (0..100).find_map(|after| {
-        *fault.lock().unwrap() = Some(Fault { after, errno: EOPNOTSUPP });
+        faults.plan(Fault::refusal(EOPNOTSUPP, after));
         let Err(error) = host.start_network(&network) else {
             // A kernel without policy rules, say.
             let _ = host.stop_network(&network).unwrap();
@@ -140,49 +97,6 @@ fn an_uplink_that_takes_no_frames_for_others_is_refused_with_advice() {
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("it cannot carry other machines' frames"), "{error}");
     assert!(error.advice().unwrap_or_default().contains("network-nat netdev=wlan0"), "{error}: {:?}", error.advice());
-}
-
-#[test]
-fn a_fault_at_any_message_of_a_bridge() {
-    let Some(dom0) = Dom0::enter() else { return };
-    let bridge = Bridge::new(name("xenbr0")).address("10.98.98.1/24".parse().unwrap()).mtu(9000);
-    survives_every_fault(&dom0, &Operation::CreateBridge(bridge), 1);
-}
-
-#[test]
-fn a_fault_at_any_message_of_an_attach() {
-    let Some(dom0) = Dom0::enter() else { return };
-    bridge_by_ip("xenbr0");
-    let guest = dom0.guest("vif1.0", &OWN.to_string());
-    let attachment = Attachment::bridged(guest.name, name("xenbr0"), lock()).rename(name("web")).mtu(1400);
-    // With the table, which is more than a hundred messages; then without.
-    survives_every_fault(&dom0, &Operation::AttachVif(attachment.clone()), 12);
-    let other = dom0.guest("vif2.0", "00:16:3e:00:00:02");
-    dom0.host.attach_vif(&Attachment::bridged(other.name, name("xenbr0"), Lock::Disabled)).unwrap();
-    survives_every_fault(&dom0, &Operation::AttachVif(attachment), 1);
-}
-
-#[test]
-fn a_fault_at_any_message_of_a_change_and_of_a_detach() {
-    let Some(dom0) = Dom0::enter() else { return };
-    bridge_by_ip("xenbr0");
-    let guest = dom0.guest("vif1.0", &OWN.to_string());
-    dom0.host.attach_vif(&Attachment::bridged(guest.name, name("xenbr0"), lock())).unwrap();
-    let other = Antispoof::new("00:16:3e:00:00:77".parse().unwrap()).ip("10.98.98.7".parse().unwrap());
-    survives_every_fault(&dom0, &Operation::SetAntispoof { vif: guest.name, lock: other.into() }, 1);
-    survives_every_fault(&dom0, &Operation::SetAntispoof { vif: guest.name, lock: Lock::Disabled }, 1);
-    survives_every_fault(&dom0, &Operation::ClearAntispoof { vif: guest.name }, 1);
-    survives_every_fault(&dom0, &Operation::ReleaseVif { vif: guest.name }, 1);
-    survives_every_fault(&dom0, &Operation::DetachVif { vif: guest.name }, 1);
-}
-
-#[test]
-fn a_fault_at_any_message_of_a_network() {
-    let Some(dom0) = Dom0::enter() else { return };
-    let network = "network-virtual bridgeip=10.98.98.1/24".parse().unwrap();
-    survives_every_fault(&dom0, &Operation::StartNetwork(network), 1);
-    let rule = Masquerade::new("10.0.0.0/8".parse().unwrap());
-    survives_every_fault(&dom0, &Operation::MasqueradeSubnet(rule), 1);
 }
 
 #[test]
@@ -227,10 +141,10 @@ fn what_failed_or_was_undone_since_is_not_in_the_way_of_undo() {
     let before = Dump::take();
     let _ = open().create_bridge(&Bridge::new(name("xenbr0"))).unwrap();
     for after in 0.. {
-        let (host, fault) = faulty(&dom0);
-        *fault.lock().unwrap() = Some(Fault { after, errno: ENOMEM });
+        let (host, faults) = faulty(&dom0);
+        faults.plan(Fault::refusal(ENOMEM, after));
         if host.create_bridge(&Bridge::new(name("xenbr1"))).is_ok() {
-            fault.lock().unwrap().take();
+            faults.end();
             let _ = host.undo().unwrap();
             break;
         }

@@ -111,12 +111,21 @@ impl Dump {
     /// When the two differ.
     #[track_caller]
     pub fn assert_same(&self, before: &Dump, when: &str) {
+        assert!(self == before, "the host differs {when}:\n{}", self.difference(before));
+    }
+
+    /// The lines that went and came since another one was taken; none at all where they are the same.
+    pub fn difference(&self, before: &Dump) -> String {
         let lines = |of: &Dump, not_in: &Dump, sign: char| {
             let absent = of.0.lines().filter(|line| !not_in.0.lines().any(|other| other == *line));
             absent.map(|line| format!("{sign} {line}\n")).collect::<String>()
         };
         let difference = lines(before, self, '-') + &lines(self, before, '+');
-        assert!(self == before, "the host differs {when}:\n{difference}");
+        if difference.is_empty() && self != before {
+            "the order or the number of lines\n".to_owned()
+        } else {
+            difference
+        }
     }
 }
 

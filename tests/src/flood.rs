@@ -71,6 +71,15 @@ impl Flood {
     }
 }
 
+impl Flood {
+    /// Stops at once, heard or not, and tells how much the interface took.
+    pub fn give_up(mut self) -> Taken {
+        self.mood.store(GIVING_UP, Ordering::Relaxed);
+        let thread = self.thread.take().expect("it is stopped once");
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
 impl Drop for Flood {
     /// A test that fails must not leave it going on for ever.
     fn drop(&mut self) {

@@ -22,8 +22,8 @@ pub struct Count {
 }
 
 impl Tally {
-    /// Of all frames that come in by an interface; those are expected that match these words of
-    /// nft(8), none where there are no words.
+    /// Of all frames that come in by an interface; those are expected that match one of these lines of
+    /// words of nft(8), none where there are no words.
     pub fn of_frames(place: &Namespace, interface: &str, expected: &str) -> Tally {
         Tally::start(place, "netdev", &format!("ingress device {interface}"), expected)
     }
@@ -46,10 +46,7 @@ impl Tally {
 
     fn start(place: &Namespace, family: &'static str, hook: &str, expected: &str) -> Tally {
         let table = format!("{family} tally");
-        let expect = match expected {
-            "" => String::new(),
-            words => format!("{words} counter name expected accept"),
-        };
+        let expect: String = expected.lines().map(|words| format!("{words} counter name expected accept\n")).collect();
         // Whose they are, for who reads why a test failed.
         let (key, who) = match family {
             "netdev" => ("ether_addr . ether_addr . ether_type", "ether saddr . ether daddr . ether type"),

@@ -1,5 +1,6 @@
 //! Whether anything was changed: not by asking what is, but by what the kernel announces.
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket,
     sockopt,
@@ -22,6 +23,8 @@ const RTMGRP_IPV4_IFADDR: u32 = 0x10;
 const RTMGRP_IPV4_ROUTE: u32 = 0x40;
 const RTMGRP_IPV6_IFADDR: u32 = 0x100;
 const RTMGRP_IPV6_ROUTE: u32 = 0x400;
+/// Those without a name of the old style: RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP.
+const RULES_AND_NEXT_HOPS: u32 = 1 << 7 | 1 << 18 | 1 << 31;
 
 impl Witness {
     /// From now on.
@@ -32,7 +35,8 @@ impl Witness {
             | RTMGRP_IPV4_IFADDR
             | RTMGRP_IPV4_ROUTE
             | RTMGRP_IPV6_IFADDR
-            | RTMGRP_IPV6_ROUTE;
+            | RTMGRP_IPV6_ROUTE
+            | RULES_AND_NEXT_HOPS;
         bind(announcements.as_raw_fd(), &NetlinkAddr::new(0, groups)).expect("subscribe to announcements");
         Witness { announcements, generation: nft_generation() }
     }
@@ -42,7 +46,7 @@ impl Witness {
         nft_generation().wrapping_sub(self.generation)
     }
 
-    /// Announced changes of links, addresses, routes and neighbours since the last look. Some come
+    /// Announced changes of links, addresses, routes, rules, next hops and neighbours since the last look. Some come
     /// late or by themselves (a carrier, a neighbour that ages).
     pub fn announcements(&self) -> usize {
         let mut buffer = [0; 16384];
@@ -51,6 +55,20 @@ impl Witness {
             count += 1;
         }
         count
+    }
+
+    /// Whether nothing at all was changed since the last look: no batch was committed, nothing was
+    /// announced, and no announcement was lost.
+    pub fn nothing_since(&mut self) -> bool {
+        let generation = nft_generation();
+        let mut is_nothing = std::mem::replace(&mut self.generation, generation) == generation;
+        let mut buffer = [0; 16384];
+        loop {
+            match recv(self.announcements.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EAGAIN) => return is_nothing,
+                _ => is_nothing = false,
+            }
+        }
     }
 
     /// Whether something that is asked for again changes nothing. It is tried three times: what

@@ -3,11 +3,11 @@
 
 mod call;
 
-use call::{guard_at, run_at, until};
+use call::{CALLS, guard_at, run_at, under_strace, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use xenvnet_core::{Finding, Host, Network, Outcome};
 use xenvnet_tests::{Dump, Holdings, OldKernel, Site, StateDir, Stream, Tidings, answers, has_program};
 
@@ -70,10 +70,6 @@ enum Remedy {
     PutBack,
 }
 
-/// The calls that change anything: messages to the kernel, its settings and what is written for
-/// others to read, and the journal.
-const CALLS: [&str; 5] = ["sendto", "write", "pwrite64", "ftruncate", "unlinkat"];
-
 impl Change<'_> {
     fn words(&self, way: Way) -> Vec<&str> {
         let mut words = vec!["network", way.verb(), self.line];
@@ -83,19 +79,10 @@ impl Change<'_> {
         words
     }
 
-    /// The command under strace, which traces it alone: a guard that it starts goes on untouched.
+    /// The command under strace.
     fn under(&self, strace: &[&str], state: &Path) -> Output {
-        let mut command = Command::new("strace");
-        command
-            .args(strace)
-            .arg(env!("CARGO_BIN_EXE_xenvnet"))
-            .arg("--state-dir")
-            .arg(state)
-            .args(self.words(self.way));
-        if self.provisional {
-            command.args(["--confirm-within", "3600"]);
-        }
-        command.output().unwrap()
+        let provisional: &[&str] = if self.provisional { &["--confirm-within", "3600"] } else { &[] };
+        under_strace(strace, state, self.words(self.way).iter().chain(provisional))
     }
 
     /// How often it only asks before it changes anything.

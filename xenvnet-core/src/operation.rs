@@ -30,7 +30,8 @@ use std::fmt;
 /// assert_eq!(serde_json::from_str::<Operation>(json).unwrap(), operation);
 /// # Ok::<(), xenvnet_core::Error>(())
 /// ```
-#[non_exhaustive]
+// Tests are to notice when one of them is left out.
+#[cfg_attr(not(feature = "testing"), non_exhaustive)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {

@@ -151,7 +151,8 @@ impl Inner {
                 Told::Nothing => return Ok(changed),
                 Told::Datagram(length) => {
                     for message in messages(&datagram[..length]) {
-                        changed |= self.take(message.kind, message.body);
+                        // What cannot be read is one more reason to look.
+                        changed |= message.map_or(true, |message| self.take(message.kind, message.body));
                     }
                 }
                 Told::TooMuch => {

@@ -1,11 +1,9 @@
 //! A host with an uplink in a LAN, as its administrator set it up: what the networks start from.
 
 use crate::proof::{name, wait_for};
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use xenvnet_core::{Antispoof, Attachment, Host, Network, Outcome};
-use xenvnet_tests::{Dom0, Dump, FakeVif, hears_from, ip, ip_json};
+pub(crate) use xenvnet_tests::Image;
+use xenvnet_tests::{Dom0, FakeVif, hears_from, ip, ip_json};
 
 /// The router of the LAN, which is one of its stations too, and a host that is found behind it.
 pub(crate) const ROUTER: [&str; 2] = ["192.0.2.9", "2001:db8:f::9"];
@@ -115,45 +113,4 @@ fn plug(dom0: &Dom0, card: &str, mac: &str, own: [&str; 2], routers: [&str; 2]) 
     ip(&format!("addr add fe80::1/64 dev {card} nodad"));
     router.address("fe80::9/64", "");
     router
-}
-
-/// All of a host that a network could change: what [`Dump`] has, and the settings of each interface.
-#[derive(Clone, PartialEq)]
-pub(crate) struct Image {
-    dump: Dump,
-    settings: BTreeMap<String, String>,
-}
-
-impl Image {
-    pub(crate) fn take() -> Image {
-        let mut settings = BTreeMap::new();
-        for family in ["ipv4", "ipv6"] {
-            read_below(&Path::new("/proc/sys/net").join(family).join("conf"), &mut settings);
-        }
-        Image { dump: Dump::take().unnumbered().uncounted(), settings }
-    }
-
-    #[track_caller]
-    pub(crate) fn assert_same(&self, before: &Image, when: &str) {
-        self.dump.assert_same(&before.dump, when);
-        let of = |image: &Image, name: &String| image.settings.get(name).cloned().unwrap_or_default();
-        let names = self.settings.keys().chain(before.settings.keys());
-        let differ: std::collections::BTreeSet<_> = names
-            .filter(|name| of(self, name) != of(before, name))
-            .map(|name| format!("{name}: {} -> {}", of(before, name), of(self, name)))
-            .collect();
-        assert!(differ.is_empty(), "settings differ {when}: {differ:#?}");
-    }
-}
-
-/// Nobody's setting is left out but those that cannot be read.
-fn read_below(directory: &Path, settings: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            read_below(&path, settings);
-        } else if let Ok(value) = fs::read_to_string(&path) {
-            settings.insert(path.display().to_string(), value.trim().to_owned());
-        }
-    }
 }

@@ -1,12 +1,10 @@
 //! What holds for a network of every mode: three starts are one, stopping what does not run changes
-//! nothing, a failure at any message leaves the host as it was, and nobody else's rules are touched.
+//! nothing, and nobody else's rules are touched.
 
 use super::lan::{Image, Lan, network};
 use crate::proof::{bridge_by_ip, prove, prove_again};
-use std::sync::{Arc, Mutex};
-use xenvnet_core::transport::{self, Fault, Faulting};
-use xenvnet_core::{Attachment, ErrorKind, Host, Operation, Outcome};
-use xenvnet_tests::{Dom0, FakeVif, ip, nft, nft_ruleset};
+use xenvnet_core::{Operation, Outcome};
+use xenvnet_tests::{ip, nft, nft_ruleset};
 
 /// The tests of one mode: its name, a line of it, and the line that it is known by while it runs.
 macro_rules! modes {
@@ -32,17 +30,6 @@ macro_rules! modes {
             #[test]
             fn status_tells_that_it_runs() {
                 super::tells(LINE, $running);
-            }
-
-            #[test]
-            fn a_fault_at_any_message_of_its_start_changes_nothing() {
-                super::survives_faults(LINE, false);
-            }
-
-            /// Neither for the host nor for its guests.
-            #[test]
-            fn a_fault_at_any_message_of_its_stop_changes_nothing() {
-                super::survives_faults(LINE, true);
             }
 
             #[test]
@@ -140,75 +127,6 @@ fn tells(line: &str, running: &str) {
     lan.stops(running);
     assert_eq!(lines(), Vec::<String>::new());
     assert_eq!(lan.host().verify().unwrap().findings, []);
-}
-
-/// A host whose kernel answers one message with an error.
-fn faulty(dom0: &Dom0) -> (Host, Arc<Mutex<Option<Fault>>>) {
-    let fault = Arc::new(Mutex::new(None));
-    let shared = fault.clone();
-    let open = move |protocol| -> std::io::Result<Box<dyn transport::Transport>> {
-        Ok(Box::new(Faulting::new(protocol, transport::kernel(protocol)?, shared.clone())))
-    };
-    (Host::options().state_dir(dom0.state.path()).transport(open).open().unwrap(), fault)
-}
-
-/// A locked guest of whatever runs.
-fn inhabit(lan: &Lan) -> FakeVif {
-    let bridge = lan.host().snapshot().unwrap().networks.values().find_map(|record| record.network.bridge());
-    let (guest, lock) = lan.guest("vif1.0", &["10.0.1.1/32", "fd00:5::1/128"]);
-    let attachment = match bridge {
-        Some(bridge) => Attachment::bridged(guest.name, bridge, lock),
-        None => Attachment::routed(guest.name, lock),
-    };
-    lan.host().attach_vif(&attachment).unwrap();
-    lan.settle();
-    guest
-}
-
-fn survives_faults(line: &str, stop: bool) {
-    const ENOMEM: i32 = 12;
-    let Some(lan) = host() else { return };
-    let (host, fault) = faulty(&lan.dom0);
-    let operation = match stop {
-        true => Operation::StopNetwork(network(line)),
-        false => Operation::StartNetwork(network(line)),
-    };
-    let _guest = stop.then(|| {
-        lan.starts(line);
-        inhabit(&lan)
-    });
-    let mut before = Image::take();
-    let mut failed = 0;
-    for after in 0.. {
-        *fault.lock().unwrap() = Some(Fault { after, errno: ENOMEM });
-        let result = host.run(&operation);
-        let struck = fault.lock().unwrap().take().is_none();
-        match result {
-            Err(error) => {
-                assert!(struck, "{operation}: {error}");
-                assert_ne!(error.kind(), ErrorKind::Undo, "{operation}: {error}");
-                Image::take().assert_same(&before, &format!("after message {after} of {operation} failed: {error}"));
-                failed += 1;
-            }
-            // A question whose answer was not needed.
-            Ok(outcome) => {
-                assert_eq!(outcome, Outcome::Changed);
-                host.undo().unwrap();
-                // Ports that come back one after the other are numbered anew, and no more than that.
-                assert_eq!(host.verify().unwrap().findings, [], "after {operation} was undone");
-                lan.assert_reachable();
-                match stop {
-                    true => before = Image::take(),
-                    false => Image::take().assert_same(&before, &format!("after {operation} was undone")),
-                }
-            }
-        }
-        if !struck {
-            break;
-        }
-        assert!(after < 1000, "{operation} never ends");
-    }
-    assert!(failed > 3, "{operation}: only {failed} messages could be refused");
 }
 
 /// Chains as iptables and others have them, with policies and rules of their own.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use xenvnet_tests::Dom0;
 
@@ -38,6 +38,22 @@ pub(crate) fn run_at(state: &Path, words: impl IntoIterator<Item = impl AsRef<Os
     let output = command_at(state).args(words).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Answer { exit: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// The calls that change anything: messages to the kernel, its settings and what is written for
+/// others to read, and the journal.
+pub(crate) const CALLS: [&str; 5] = ["sendto", "write", "pwrite64", "ftruncate", "unlinkat"];
+
+/// The same under strace with these words, which traces it alone: a guard that it starts goes on untouched.
+pub(crate) fn under_strace(
+    strace: &[&str],
+    state: &Path,
+    words: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Output {
+    let command = command_at(state);
+    let mut traced = Command::new("strace");
+    traced.args(strace).arg(command.get_program()).args(command.get_args()).args(words);
+    traced.output().unwrap()
 }
 
 /// Calls it with the words between blanks.

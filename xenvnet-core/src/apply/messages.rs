@@ -1,12 +1,14 @@
 //! The messages of a step.
 
 use super::Applier;
+use super::refusal::refused_step;
 use crate::account::Account;
 use crate::edge::transport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard;
 use crate::ifname::IfName;
 use crate::link::Link;
+use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
 use crate::needs::Needs;
 use crate::netlink::channel::Answer;
@@ -14,6 +16,8 @@ use crate::netlink::{Request, address, entry, link, neighbour, nf, route};
 use crate::plan::Step;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
+use nix::libc;
+use std::collections::BTreeSet;
 
 impl Applier<'_> {
     /// The messages of a step.
@@ -26,6 +30,10 @@ impl Applier<'_> {
                 self.indices.remove(bridge);
                 let mut requests =
                     link::add_bridge(*bridge, *mac, *mtu, *state, *auto_link_local || !self.ipv6).to_vec();
+                // Putting back what was put back in part: it is there, but perhaps not the way it is to be.
+                if self.tolerant && self.found(link::get(*bridge), step)?.is_some_and(|seen| seen.link.is_bridge()) {
+                    requests.remove(0);
+                }
                 // Asked for in the same datagram: the steps after need its index.
                 requests.push(link::get(*bridge));
                 requests
@@ -33,7 +41,8 @@ impl Applier<'_> {
             Step::DeleteBridge { bridge, .. } => {
                 let bridge = index(*bridge)?;
                 let mut requests = self.guests_of(bridge, step)?;
-                requests.push(link::delete(bridge));
+                // Not with them: the kernel would go on and delete it where one of them could not be set down.
+                requests.push(link::delete(bridge).alone());
                 requests
             }
             Step::SetBridge { bridge, to, .. } => link::set_bridge(index(*bridge)?, *to),
@@ -51,9 +60,8 @@ impl Applier<'_> {
             Step::Up { link } => vec![link::set_up(index(*link)?, true)],
             Step::Down { link } => vec![link::set_up(index(*link)?, false)],
             Step::Enslave { port, bridge, state, macs, pinning } => {
-                let port = index(*port)?;
-                let mut requests =
-                    vec![link::set_master(port, Some(index(*bridge)?)), link::set_port(port, *state, false)];
+                let (port, bridge) = (index(*port)?, index(*bridge)?);
+                let mut requests = vec![link::set_master(port, Some(bridge)), link::set_port(port, *state, false)];
                 requests
                     .extend(macs.iter().map(|mac| neighbour::pin(port, *mac, *pinning, self.learned.contains(mac))));
                 requests
@@ -176,7 +184,7 @@ impl Applier<'_> {
     /// filters what they send.
     fn guests_of(&mut self, bridge: u32, step: &Step) -> Result<Vec<Request>> {
         let answer = self.edge.route.dump(&link::all(Some(bridge)));
-        let answer = answer.map_err(|error| transport(&step.verb(), &error))?;
+        let answer = whole(answer.map_err(|error| transport(&step.verb(), &error))?, step)?;
         let ports = answer.messages.iter().filter_map(|(kind, body)| link::parse(*kind, body));
         let is_guest = |link: &Link| {
             link.is_vif() || link.xen_name().is_some() || link.port.is_some_and(|port| port.locked == Some(true))
@@ -199,6 +207,7 @@ impl Applier<'_> {
     pub(super) fn answered(&mut self, question: Request, step: &Step) -> Result<bool> {
         let verb = step.verb();
         let answers = self.edge.netfilter(&verb)?.query(&[question]).map_err(|error| transport(&verb, &error))?;
+        let answers = answers.into_iter().map(|answer| whole(answer, step)).collect::<Result<Vec<_>>>()?;
         Ok(answers.iter().any(|answer| answer.refusal.is_none() && !answer.messages.is_empty()))
     }
 
@@ -215,7 +224,8 @@ impl Applier<'_> {
 
     pub(super) fn dump(&mut self, request: &Request, step: &Step) -> Result<Answer> {
         let verb = step.verb();
-        self.edge.netfilter(&verb)?.dump(request).map_err(|error| transport(&verb, &error))
+        let answer = self.edge.netfilter(&verb)?.dump(request).map_err(|error| transport(&verb, &error))?;
+        whole(answer, step)
     }
 
     /// A plan may be old: a table that is in use by then stays.
@@ -239,5 +249,14 @@ impl Applier<'_> {
             }
         };
         Ok(if in_use { Vec::new() } else { vec![nf::delete_table(table)] })
+    }
+}
+
+/// An answer, unless it was refused: "there is none" is an answer, anything else is not, and what nobody
+/// was told is not to be taken for nothing.
+fn whole(answer: Answer, step: &Step) -> Result<Answer> {
+    match &answer.refusal {
+        Some(refusal) if !matches!(refusal.errno, libc::ENOENT | libc::ENODEV) => Err(refused_step(step, refusal)),
+        _ => Ok(answer),
     }
 }

@@ -121,8 +121,11 @@ impl<'a> Applier<'a> {
         let mut done = Vec::new();
         for step in plan.steps() {
             log::debug!("{step}");
-            self.find(step);
-            if let Err(failure) = self.take_alone(step, &mut done) {
+            let taken = match self.find(Some(step.clone())) {
+                Ok(_) => self.take_alone(step, &mut done),
+                Err(error) => Err(Failure::of(step, error)),
+            };
+            if let Err(failure) = taken {
                 return Err(self.put_back(&done, failure));
             }
         }
@@ -160,6 +163,8 @@ impl<'a> Applier<'a> {
         let mut errors = Vec::new();
         // Interfaces of which something could not be put back.
         let mut unsound = BTreeSet::new();
+        // Guests' interfaces that could not be set down.
+        let mut standing = BTreeSet::new();
         // Whether something that dom0 has could not be: then nothing is taken away any more.
         let mut lacking = false;
         for told in plan.steps() {
@@ -168,12 +173,29 @@ impl<'a> Applier<'a> {
                 None => Ok(Some(told.clone())),
             };
             names.iter_mut().for_each(|names| names.after(told));
-            let meant = meant.unwrap_or_else(|error| {
-                errors.push(error);
-                None
-            });
-            let Some(step) = &meant else { continue };
-            match step {
+            let step = match meant.and_then(|meant| self.find(meant)) {
+                Ok(Some(step)) => step,
+                Ok(None) => {
+                    // Its bridge is gone: nothing filters what the port lets in.
+                    unsound.extend(holds(told).filter(|_| matches!(told, Step::Enslave { .. })));
+                    continue;
+                }
+                Err(error) => {
+                    unsound.extend(holds(told));
+                    standing.extend(sets_down(told));
+                    lacking |= is_dom0s(told);
+                    errors.push(error);
+                    continue;
+                }
+            };
+            match &step {
+                // Better up with its lock than without: what holds it goes when it is down.
+                _ if lets_go(&step).is_some_and(|link| standing.contains(&link)) => {
+                    standing.extend(holds(&step));
+                    let why = "its interface could not be set down; it keeps what holds it";
+                    errors.push(Error::cannot(ErrorKind::Conflict, step.verb(), why));
+                    continue;
+                }
                 // Whatever failed may have been the lock: better down than up without it.
                 Step::Up { link } if unsound.contains(link) => {
                     let why = "what was to be put back on it before was not; it stays down";
@@ -187,18 +209,15 @@ impl<'a> Applier<'a> {
                 }
                 // Of the bridge that keeps it; a guest goes down whatever fails.
                 Step::Down { link } if lacking && is_made(plan, *link) => continue,
-                _ => self.find(step),
+                _ => {}
             }
             // One by one: each has its own chance.
-            if let Err(failure) = self.take_alone(step, &mut Vec::new()) {
+            if let Err(failure) = self.take_alone(&step, &mut Vec::new()) {
                 // An interface that is gone needs nothing. The kernel's own "not found" is another matter.
                 if failure.error.kind() != ErrorKind::NotFound || failure.error.errno().is_some() {
-                    unsound.extend(holds(step));
-                    lacking |= match step {
-                        Step::AddEntry { entry } => entry.kind() != EntryKind::Neighbour,
-                        Step::MoveEntry { .. } => true,
-                        _ => false,
-                    };
+                    unsound.extend(holds(&step));
+                    standing.extend(sets_down(&step));
+                    lacking |= is_dom0s(&step);
                     errors.push(failure.error);
                 }
             }
@@ -220,16 +239,18 @@ impl<'a> Applier<'a> {
         }
     }
 
-    /// Looks for the interfaces of a step that are not known: one that was made while its answer
+    /// The same step, and where its interfaces are that were not known: one that was made while its answer
     /// was lost is there all the same.
-    fn find(&mut self, step: &Step) {
-        let unknown: Vec<_> = step.links().into_iter().filter(|name| !self.indices.contains_key(name)).collect();
-        let questions: Vec<_> = unknown.iter().map(|name| link::get(*name)).collect();
-        for (name, answer) in unknown.into_iter().zip(self.edge.route.query(&questions).unwrap_or_default()) {
-            if let Some(seen) = link_in(&[answer]) {
+    fn find(&mut self, step: Option<Step>) -> Result<Option<Step>> {
+        let Some(step) = step else { return Ok(None) };
+        for name in step.links() {
+            if !self.indices.contains_key(&name)
+                && let Some(seen) = self.found(link::get(name), &step)?
+            {
                 self.indices.insert(name, seen.link.index);
             }
         }
+        Ok(Some(step))
     }
 
     /// Collects a step, sending what was collected before where the step must not travel with it.
@@ -275,6 +296,8 @@ impl<'a> Applier<'a> {
             // What is made or taken away, and what dom0 has: not before all of the former is done.
             Step::AddBridge { .. } | Step::DeleteBridge { .. } | Step::MoveEntry { .. } => true,
             Step::AddEntry { entry } | Step::DeleteEntry { entry } => entry.kind() != EntryKind::Neighbour,
+            // Off its bridge nothing filters what it lets in, should it still be up.
+            Step::Release { port, .. } => self.pending.iter().any(|pending| sets_down(&pending.step) == Some(*port)),
             // Down, renamed and up: in a datagram that is not cut in between.
             Step::Rename { pause: true, .. } => true,
             // The name may not be free yet.
@@ -366,7 +389,16 @@ impl<'a> Applier<'a> {
             let is_anothers = matches!(step, Step::AddBridge { .. })
                 && answers.first().is_some_and(|answer| answer.refusal.is_some())
                 && !refused.is_empty();
-            if refused.len() < answers.len() && !is_anothers {
+            // What was not to be deleted the kernel may have forgotten since by itself, as it does with the
+            // neighbours of an interface that goes down.
+            let may_be_gone = matches!(
+                step,
+                Step::DeleteEntry { .. }
+                    | Step::DeleteAddress { .. }
+                    | Step::DeleteRoute { .. }
+                    | Step::DeleteFdb { .. }
+            );
+            if (refused.len() < answers.len() || may_be_gone) && !is_anothers {
                 done.push(step.clone());
             }
             let error = match refused.first() {
@@ -445,6 +477,29 @@ impl<'a> Applier<'a> {
 /// Whether a bridge goes with this plan.
 fn is_made(plan: &Plan, link: IfName) -> bool {
     plan.steps().iter().any(|step| matches!(step, Step::DeleteBridge { bridge, .. } if *bridge == link))
+}
+
+/// The interface that a step lets go of, or holds in another way.
+fn lets_go(step: &Step) -> Option<IfName> {
+    match *step {
+        Step::Release { port, .. } | Step::DeleteFdb { port, .. } => Some(port),
+        Step::DeleteHook { vif } => Some(vif),
+        Step::Rename { from, .. } => Some(from),
+        _ => holds(step),
+    }
+}
+
+fn sets_down(step: &Step) -> Option<IfName> {
+    if let Step::Down { link } = step { Some(*link) } else { None }
+}
+
+/// Whether a step gives back to dom0 what it is reached by.
+fn is_dom0s(step: &Step) -> bool {
+    match step {
+        Step::AddEntry { entry } => entry.kind() != EntryKind::Neighbour,
+        Step::MoveEntry { .. } => true,
+        _ => false,
+    }
 }
 
 /// The interface that a step holds back, where it is a guest's.

@@ -2,6 +2,7 @@
 //! one back that was cut off finds another interface under the name.
 
 use super::Applier;
+use super::refusal::refused_step;
 use crate::edge::transport;
 use crate::error::Result;
 use crate::ifname::IfName;
@@ -9,6 +10,7 @@ use crate::netlink::Request;
 use crate::netlink::link::{self, Seen};
 use crate::plan::{Plan, Step};
 use crate::sysctl::Sysctl;
+use nix::libc;
 use std::collections::BTreeMap;
 
 /// An interface that a step names.
@@ -116,8 +118,13 @@ impl Applier<'_> {
         Ok(Some(meant))
     }
 
-    fn found(&mut self, question: Request, step: &Step) -> Result<Option<Seen>> {
+    /// The interface that a question is about; `None` where there is none, which is not to be mistaken
+    /// for a question that was not answered.
+    pub(super) fn found(&mut self, question: Request, step: &Step) -> Result<Option<Seen>> {
         let answers = self.edge.route.query(&[question]).map_err(|error| transport(&step.verb(), &error))?;
-        Ok(super::link_in(&answers))
+        match answers.iter().find_map(|answer| answer.refusal.as_ref()) {
+            Some(refusal) if refusal.errno != libc::ENODEV => Err(refused_step(step, refusal)),
+            _ => Ok(super::link_in(&answers)),
+        }
     }
 }

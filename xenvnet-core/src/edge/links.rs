@@ -1,16 +1,17 @@
 //! What rtnetlink tells: interfaces, and what dom0 has on them.
 
-use super::{GUESTS, Reading, transport};
+use super::{GUESTS, Reading, refusal_error, transport};
 use crate::entry::EntryKind;
 use crate::error::{ErrorKind, Result};
 use crate::ifname::IfName;
 use crate::mac::MacAddr;
 use crate::needs::Needs;
-use crate::netlink::channel::Answer;
+use crate::netlink::channel::{Answer, Refusal};
 use crate::netlink::link::Seen;
 use crate::netlink::{address, entry, link, nf, route};
 use crate::network::Network;
 use crate::plan::Step;
+use nix::libc;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -186,6 +187,13 @@ impl Reading<'_> {
         }
         // What is not there is refused, each with a word of its own.
         let answers = self.edge.route.query(&questions).map_err(|error| transport(self.what, &error))?;
+        let is_none = |refusal: &Refusal| {
+            use libc::{EADDRNOTAVAIL, EAFNOSUPPORT, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, ESRCH};
+            [ENOENT, ENODEV, ESRCH, EADDRNOTAVAIL, EINVAL, EOPNOTSUPP, EAFNOSUPPORT].contains(&refusal.errno)
+        };
+        if let Some(refusal) = answers.iter().filter_map(|answer| answer.refusal.clone()).find(|r| !is_none(r)) {
+            return Err(refusal_error(self.what, "its neighbours", refusal));
+        }
         let names = self.names();
         let messages = answers.iter().flat_map(|answer| &answer.messages);
         let entries = messages.filter_map(|(_, body)| entry::parse(EntryKind::Neighbour, body, &names));

@@ -111,6 +111,7 @@ impl Channel {
             inbox.clear();
             self.transport.receive(&mut inbox, true)?;
             for message in messages(&inbox) {
+                let message = message?;
                 if message.sequence != first {
                     self.noticed = true;
                     continue;
@@ -144,6 +145,7 @@ impl Channel {
             }
             let mut done = false;
             for message in messages(&inbox) {
+                let message = message?;
                 // A number outside of this exchange belongs to one that was given up.
                 let n = message.sequence.checked_sub(first).map_or(usize::MAX, |n| n as usize);
                 let Some(answer) = answers.get_mut(n) else {
@@ -292,17 +294,28 @@ impl Message<'_> {
     }
 }
 
-/// The messages of some datagrams. One that lies about its length ends the reading.
-pub(crate) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Message<'_>> {
+/// The messages of some datagrams. One that is not whole is the last: nobody knows what went with it, and
+/// nobody is to wait for that.
+pub(crate) fn messages(mut rest: &[u8]) -> impl Iterator<Item = io::Result<Message<'_>>> {
     std::iter::from_fn(move || {
-        let header = rest.get(..HEADER)?;
-        let word = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let half = |at: usize| u16::from_ne_bytes([header[at], header[at + 1]]);
-        let len = word(0) as usize;
-        let body = rest.get(HEADER..len)?;
-        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
-        Some(Message { kind: half(4), flags: half(6), sequence: word(8), body })
+        if rest.is_empty() {
+            return None;
+        }
+        let message =
+            split_message(&mut rest).ok_or_else(|| io::Error::other("an answer of the kernel's was cut short"));
+        rest = if message.is_ok() { rest } else { &[] };
+        Some(message)
     })
+}
+
+fn split_message<'a>(rest: &mut &'a [u8]) -> Option<Message<'a>> {
+    let header = rest.get(..HEADER)?;
+    let word = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let half = |at: usize| u16::from_ne_bytes([header[at], header[at + 1]]);
+    let len = word(0) as usize;
+    let body = rest.get(HEADER..len)?;
+    *rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+    Some(Message { kind: half(4), flags: half(6), sequence: word(8), body })
 }
 
 #[cfg(test)]

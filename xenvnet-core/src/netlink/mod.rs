@@ -10,6 +10,8 @@ pub(crate) mod attributes;
 pub(crate) mod channel;
 pub(crate) mod conntrack;
 pub(crate) mod entry;
+#[cfg(feature = "testing")]
+mod faulting;
 pub(crate) mod link;
 pub(crate) mod neighbour;
 pub(crate) mod nf;

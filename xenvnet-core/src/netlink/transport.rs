@@ -158,7 +158,9 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
 }
 
 #[cfg(feature = "testing")]
-pub use testing::{Fault, Faulting, Recording, Sent, kernel};
+pub use super::faulting::{Fault, FaultKind, Faults, Place};
+#[cfg(feature = "testing")]
+pub use testing::{Recording, Sent, kernel};
 
 #[cfg(feature = "testing")]
 mod testing {
@@ -201,88 +203,6 @@ mod testing {
 
         fn receive(&mut self, answers: &mut Vec<u8>, wait: bool) -> io::Result<bool> {
             self.inner.receive(answers, wait)
-        }
-
-        fn subscribe(&mut self, group: u32, on: bool) -> io::Result<()> {
-            self.inner.subscribe(group, on)
-        }
-
-        fn wait(&mut self, patience: Duration) -> io::Result<bool> {
-            self.inner.wait(patience)
-        }
-    }
-
-    /// What goes wrong, and when.
-    #[derive(Clone, Copy, Debug)]
-    pub struct Fault {
-        /// How many messages are let through first, over all transports that share the fault.
-        pub after: usize,
-        /// The errno that the message after those is answered with.
-        pub errno: i32,
-    }
-
-    /// Answers one message in the kernel's place with an error. The other messages of its datagram
-    /// fare as in the kernel: an rtnetlink datagram goes on, an nf_tables batch fails as a whole.
-    #[derive(Debug)]
-    pub struct Faulting {
-        inner: Box<dyn Transport>,
-        protocol: Protocol,
-        fault: Arc<Mutex<Option<Fault>>>,
-        answer: Vec<u8>,
-    }
-
-    impl Faulting {
-        /// Around another transport; the fault is taken out of its place when it has struck.
-        pub fn new(protocol: Protocol, inner: Box<dyn Transport>, fault: Arc<Mutex<Option<Fault>>>) -> Faulting {
-            Faulting { inner, protocol, fault, answer: Vec::new() }
-        }
-    }
-
-    impl Transport for Faulting {
-        fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
-            let mut place = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(fault) = place.as_mut() else { return self.inner.send(datagram) };
-            let mut rest = datagram;
-            let mut others = Vec::new();
-            let mut struck = false;
-            while let Some((head, _)) = rest.split_at_checked(16) {
-                let len = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize;
-                let (message, tail) = rest.split_at(len.next_multiple_of(4).clamp(16, rest.len()));
-                rest = tail;
-                // The envelope of a batch is no message of its own.
-                let envelope = self.protocol == Protocol::Netfilter && matches!(message[4], 16 | 17) && message[5] == 0;
-                if !struck && !envelope && fault.after == 0 {
-                    struck = true;
-                    self.answer.extend_from_slice(&20u32.to_ne_bytes());
-                    self.answer.extend_from_slice(&(libc::NLMSG_ERROR as u16).to_ne_bytes());
-                    self.answer.extend_from_slice(&0u16.to_ne_bytes());
-                    self.answer.extend_from_slice(&message[8..16]);
-                    self.answer.extend_from_slice(&(-fault.errno).to_ne_bytes());
-                } else {
-                    if !envelope && fault.after > 0 {
-                        fault.after -= 1;
-                    }
-                    others.extend_from_slice(message);
-                }
-            }
-            if !struck {
-                return self.inner.send(datagram);
-            }
-            *place = None;
-            drop(place);
-            match self.protocol {
-                Protocol::Route if !others.is_empty() => self.inner.send(&others),
-                _ => Ok(()),
-            }
-        }
-
-        fn receive(&mut self, answers: &mut Vec<u8>, wait: bool) -> io::Result<bool> {
-            if self.answer.is_empty() {
-                return self.inner.receive(answers, wait);
-            }
-            answers.append(&mut self.answer);
-            self.inner.receive(answers, false)?;
-            Ok(true)
         }
 
         fn subscribe(&mut self, group: u32, on: bool) -> io::Result<()> {
