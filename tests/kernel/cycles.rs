@@ -21,7 +21,7 @@ table inet firewalld {
 		ct state { established, related } accept
 		iifname "lo" accept
 		tcp dport 22 ct state { new, untracked } accept
-		reject with icmpx admin-prohibited
+		drop
 	}
 	chain filter_FORWARD { type filter hook forward priority filter + 10; ct state { established, related } accept; }
 }
@@ -37,7 +37,7 @@ table ip filter {
 table ip libvirt_network {
 	chain forward { type filter hook forward priority filter; jump guest_cross; jump guest_output; }
 	chain guest_cross { iif "lo" oif "lo" counter accept; }
-	chain guest_output { ip saddr 192.168.122.0/24 iifname "virbr0" counter accept; iifname "virbr0" counter reject; }
+	chain guest_output { ip saddr 192.168.122.0/24 iifname "virbr0" counter accept; iifname "virbr0" counter drop; }
 	chain guest_nat { type nat hook postrouting priority srcnat; ip saddr 192.168.122.0/24 ip daddr != 192.168.122.0/24 counter masquerade; }
 }
 table bridge nwfilter {
