@@ -55,7 +55,7 @@ test-kernel: ## the tests that need a kernel, without root
 	$(CARGO) $(WITHOUT_ROOT) test --package xenvnet-tests -- "$${skip[@]}"
 	$(CARGO) $(WITHOUT_ROOT) test --package xenvnet-cli --test '*' -- "$${skip[@]}"
 
-LONG = load:: passage:: holes:: loss:: is_killed
+LONG = load:: passage:: holes:: loss:: is_killed crowd:: vanishing:: state_gone:: cycles::
 
 # Cargo builds as whoever calls it and runs the tests as an ordinary user in namespaces of its own.
 WITHOUT_ROOT = --config "target.'cfg(unix)'.runner=['$(CURDIR)/.ci/ordinary-user','unshare','-rn']"

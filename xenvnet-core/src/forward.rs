@@ -225,7 +225,7 @@ impl Forward {
     }
 
     /// Whether no other port leads to the same one from the same side.
-    fn is_alone(&self, now: &Snapshot) -> bool {
+    pub(crate) fn is_alone(&self, now: &Snapshot) -> bool {
         let same = |other: &&Forward| {
             (other.port.protocol, other.to, other.behind) == (self.port.protocol, self.to, self.behind)
         };

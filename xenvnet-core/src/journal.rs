@@ -134,7 +134,7 @@ pub(crate) struct Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        if self.process != std::process::id() {
+        if !self.is_own() {
             // A forked child's copy: to unlock it would let go of the writer's lock.
             std::mem::forget(self.file.take());
         }
@@ -177,6 +177,11 @@ impl Journal {
     /// Whether a change stands in it that `undo` must still find: the next one goes elsewhere.
     pub(crate) fn is_open(&self) -> bool {
         self.open
+    }
+
+    /// Whether this process made it, and not the one that it was forked from.
+    pub(crate) fn is_own(&self) -> bool {
+        self.process == std::process::id()
     }
 
     fn file(&self) -> io::Result<&File> {

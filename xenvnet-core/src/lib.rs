@@ -65,6 +65,7 @@ mod ifname;
 mod journal;
 mod line;
 mod link;
+mod lock_file;
 mod mac;
 mod mac_check;
 mod mac_odds;

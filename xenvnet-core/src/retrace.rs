@@ -3,6 +3,8 @@
 
 use crate::account::Account;
 use crate::apply::Names;
+use crate::entry::{Entry, EntryKind};
+use crate::forward::Forward;
 use crate::guard::Guard;
 use crate::ifname::IfName;
 use crate::link::{Link, LinkSettings, PortState};
@@ -11,20 +13,22 @@ use crate::plan::{Plan, Step};
 use crate::snapshot::Snapshot;
 use crate::table::Table;
 use ipnetwork::IpNetwork;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 /// What a step back would meet.
 enum Sight {
     /// What the change had left: it is taken.
     Ahead,
+    /// The same, with what it takes by now.
+    Instead(Step),
     /// What it would lead to, or nothing: it is left out.
     Behind,
     /// Something that somebody else brought about.
     Blocked(String),
 }
 
-use Sight::{Ahead, Behind, Blocked};
+use Sight::{Ahead, Behind, Blocked, Instead};
 
 /// What is left of the way back of a change, whose interfaces had these numbers when it began. It is an error,
 /// told in words, where somebody changed the host since so that it would undo what they did, or hit something
@@ -40,6 +44,10 @@ pub(crate) fn retrace(inverse: &Plan, seen: &BTreeMap<IfName, u32>, now: &Snapsh
             Ahead => {
                 host.take(step);
                 plan.push(step.clone());
+            }
+            Instead(step) => {
+                host.take(&step);
+                plan.push(step);
             }
             Behind => {}
             Blocked(why) if blocks.contains(&why) => {}
@@ -112,12 +120,15 @@ fn ahead(step: &Step, host: &Snapshot, inverse: &Plan) -> Sight {
             None => Ahead,
         },
         SetLink { link: name, from, to } => link(name).map_or(Behind, |link| settings(link, from, to)),
+        Up { link: name } if host.lacks_lock(*name) => {
+            Blocked(format!("{name} has no lock by now; bring it back first: xenvnet verify --repair"))
+        }
         Up { link: name } => unless(link(name).is_none_or(|link| link.up)),
         Down { link: name } => unless(link(name).is_none_or(|link| !link.up)),
-        Enslave { port, bridge, .. } => match link(port).and_then(|link| link.master) {
+        Enslave { port, bridge, state, .. } => match link(port).and_then(|link| Some((link.master?, link.port?))) {
             None => Ahead,
-            Some(master) if master == *bridge => Behind,
-            Some(other) => Blocked(format!("{port} is a port of {other} by now")),
+            Some((master, is)) if master == *bridge && is == known(state, is) => Behind,
+            Some((other, _)) => Blocked(format!("{port} is a port of {other} by now")),
         },
         Release { port, bridge, .. } => match link(port).and_then(|link| link.master) {
             None => Behind,
@@ -126,14 +137,11 @@ fn ahead(step: &Step, host: &Snapshot, inverse: &Plan) -> Sight {
         },
         SetPort { port, from, to } => match link(port).and_then(|link| link.port) {
             None => Blocked(format!("{port} is no port of a bridge any more")),
-            Some(is) => {
-                // A kernel before 5.18 has no `locked`.
-                let known = |state: &PortState| PortState { locked: is.locked.and(state.locked), ..*state };
-                changed(&is, &known(from), &known(to), || format!("bridge port flags of {port}"))
-            }
+            Some(is) => changed(&is, &known(from, is), &known(to, is), || format!("bridge port flags of {port}")),
         },
         AddAddress { link, address } => unless(has_address(host, *link, address)),
         DeleteAddress { link, address } => unless(!has_address(host, *link, address)),
+        SetSysctl { sysctl, .. } if others(host, inverse).any(|record| record.before.contains_key(sysctl)) => Behind,
         SetSysctl { sysctl, from, to } => {
             host.sysctl(*sysctl).map_or(Ahead, |is| changed(&is, from, to, || sysctl.to_string()))
         }
@@ -158,25 +166,32 @@ fn ahead(step: &Step, host: &Snapshot, inverse: &Plan) -> Sight {
             }
         }
         AddMasquerade { masquerade } => unless(host.masquerades.contains(masquerade)),
-        DeleteMasquerade { masquerade } => unless(!host.masquerades.contains(masquerade)),
+        DeleteMasquerade { masquerade } => {
+            let is_anothers = others(host, inverse).any(|record| record.network.masquerades().contains(masquerade));
+            unless(is_anothers || !host.masquerades.contains(masquerade))
+        }
         AddForward { forward, .. } => {
-            match host
-                .forwards
-                .iter()
-                .find(|there| there.port == forward.port && there.to.is_ipv4() == forward.to.is_ipv4())
-            {
-                None => Ahead,
+            let same = |there: &&Forward| there.port == forward.port && there.to.is_ipv4() == forward.to.is_ipv4();
+            match host.forwards.iter().find(same) {
+                None => Instead(AddForward { forward: forward.clone(), alone: forward.is_alone(host) }),
                 Some(there) if there == forward => Behind,
                 Some(there) => Blocked(format!("{} leads to {} by now", there.port, there.to)),
             }
         }
-        DeleteForward { forward, .. } => unless(!host.forwards.contains(forward)),
+        DeleteForward { forward, .. } if host.forwards.contains(forward) => {
+            Instead(DeleteForward { forward: forward.clone(), alone: forward.is_alone(host) })
+        }
+        DeleteForward { .. } => Behind,
         AddNetwork { record } => match record.network.id().and_then(|id| host.networks.get(&id)) {
             None => Ahead,
             Some(there) if there == record => Behind,
             Some(there) => Blocked(format!("another network runs there by now: {}", there.network)),
         },
-        DeleteNetwork { record } => unless(record.network.id().is_none_or(|id| !host.networks.contains_key(&id))),
+        DeleteNetwork { record } => match record.network.id().and_then(|id| host.networks.get(&id)) {
+            None => Behind,
+            Some(there) if there == record => Ahead,
+            Some(there) => Blocked(format!("it was started anew since: {}", there.network)),
+        },
         AddHook { vif } => unless(host.hooks.contains(vif) || link(vif).is_none()),
         DeleteHook { vif } => unless(!host.hooks.contains(vif)),
         // Who else uses the same may have changed these; the kernel tells what is so already.
@@ -207,23 +222,46 @@ fn changed<T: PartialEq>(is: &T, from: &T, to: &T, what: impl FnOnce() -> String
     }
 }
 
+/// Networks that the way back does not stop.
+fn others<'a>(host: &'a Snapshot, inverse: &Plan) -> impl Iterator<Item = &'a NetworkRecord> {
+    let stopped = inverse.networks();
+    host.networks.iter().filter(move |(id, _)| !stopped.contains(id)).map(|(_, record)| record)
+}
+
 /// A bridge that is to go, and what is on it that the way back does not take off.
 fn unless_used(bridge: IfName, host: &Snapshot, inverse: &Plan) -> Sight {
     if let Some(port) = host.ports_of(bridge).next() {
         return Blocked(format!("{} is a port of {bridge} by now", port.name));
     }
-    if let Some((vlan, _)) = host.vlans.iter().find(|(_, under)| **under == bridge) {
-        return Blocked(format!("{vlan} is a VLAN on {bridge} by now"));
+    if let Some((upper, _)) = host.above.iter().find(|(_, under)| **under == bridge) {
+        return Blocked(format!("{upper} is on {bridge} by now"));
     }
-    let stops = |record: &NetworkRecord| record.network.id().is_some_and(|id| inverse.networks().contains(&id));
-    if let Some(network) = host.network_on(bridge).filter(|record| !stops(record)) {
-        return Blocked(format!("a network runs on {bridge} by now: {}", network.network));
+    if let Some(record) = others(host, inverse).find(|record| record.network.bridge() == Some(bridge)) {
+        return Blocked(format!("a network runs on {bridge} by now: {}", record.network));
     }
-    let addresses: BTreeSet<_> = host.addresses.get(&bridge).into_iter().flatten().collect();
-    match addresses.iter().find(|address| !is_link_local(address)) {
-        Some(address) => Blocked(format!("{bridge} has the address {address} by now")),
-        None => Ahead,
+    let of_bridge = || host.entries.iter().filter(|entry| entry.links().contains(&bridge));
+    let comes_by_itself = |address: &IpNetwork| {
+        is_link_local(address) || of_bridge().any(|entry| entry.is_passing() && entry.address() == Some(*address))
+    };
+    let mut addresses = host.addresses.get(&bridge).into_iter().flatten();
+    if let Some(address) = addresses.find(|address| !comes_by_itself(address)) {
+        return Blocked(format!("{bridge} has the address {address} by now"));
     }
+    let goes = |entry: &Entry| {
+        let of_step = |step: &Step| match step {
+            Step::DeleteRoute { link, subnet, .. } => entry.as_direct_route() == Some((*link, *subnet)),
+            Step::DeleteEntry { entry: deleted } => deleted.is_same(entry),
+            _ => false,
+        };
+        inverse.steps().iter().any(of_step)
+    };
+    let mut routes = of_bridge().filter(|entry| entry.kind() == EntryKind::Route && !entry.is_passing());
+    routes.find(|entry| !goes(entry)).map_or(Ahead, |route| Blocked(format!("there is a {route} by now")))
+}
+
+/// A kernel before 5.18 has no `locked`.
+fn known(state: &PortState, is: PortState) -> PortState {
+    PortState { locked: is.locked.and(state.locked), ..*state }
 }
 
 fn has_address(host: &Snapshot, link: IfName, address: &IpNetwork) -> bool {

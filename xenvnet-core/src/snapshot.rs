@@ -18,7 +18,7 @@ use crate::plan::{Plan, Step};
 use crate::sysctl::Sysctl;
 use crate::table::Table;
 use crate::untracked::Untracked;
-use crate::vif::VifId;
+use crate::vif::{VIF_GROUP, VifId};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,6 +100,9 @@ pub struct Snapshot {
     /// VLANs, and the interfaces that they are on.
     #[serde(skip)]
     pub(crate) vlans: BTreeMap<IfName, IfName>,
+    /// Interfaces that are on others, VLANs among them, and which.
+    #[serde(skip)]
+    pub(crate) above: BTreeMap<IfName, IfName>,
     /// Whether this kernel renames interfaces that are up (Linux 6.2).
     #[serde(skip)]
     pub(crate) renames_up: bool,
@@ -185,6 +188,11 @@ impl Snapshot {
     pub(crate) fn guard_at(&self, table: Table, name: IfName) -> Option<&Guard> {
         let guard = self.guards_in(table).get(&name)?;
         (self.link(name)?.index == guard.device).then_some(guard)
+    }
+
+    /// Whether an interface is marked as a guest's that is held back, and nothing holds it: it must not be up.
+    pub(crate) fn lacks_lock(&self, name: IfName) -> bool {
+        self.link(name).is_some_and(|link| link.group == VIF_GROUP) && self.guard_of(name).is_none()
     }
 
     /// The guards of one of the two tables that hold guests.
@@ -315,7 +323,8 @@ impl Snapshot {
                 if let Some(mut link) = self.links.remove(&from) {
                     link.name = to;
                     self.links.insert(to, link);
-                    self.vlans.values_mut().filter(|under| **under == from).for_each(|under| *under = to);
+                    let stacked = self.vlans.values_mut().chain(self.above.values_mut());
+                    stacked.filter(|under| **under == from).for_each(|under| *under = to);
                 }
                 self.links.values_mut().filter(|link| link.master == Some(from)).for_each(|l| l.master = Some(to));
                 rename_key(&mut self.addresses, from, to);

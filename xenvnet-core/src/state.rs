@@ -4,32 +4,24 @@
 //! A folder for each namespace, named by the device and inode of its nsfs file. Nobody else may
 //! own or write what is used, and symbolic links are refused: it may be run as root over a
 //! directory that others see.
-//!
-//! The lock is a record lock of fcntl(2), which belongs to a process and is not inherited: a parent
-//! and its forked child wait for each other like strangers. Everything that a host does over its
-//! sockets is done under the lock, so both may go on using the same ones. Within a process, where
-//! such a lock does not bind, a mutex does, and there is one open lock file for all: closing any
-//! other would let go of the lock.
 
 use crate::asked::{self, Asked, AskedFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Beginning, End, Entry, Epoch, Journal};
+use crate::lock_file::{LockFile, Locked};
 use crate::namespace::Namespace;
 use crate::network::NetworkId;
 use crate::plan::Plan;
 use crate::text::quoted;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl, open, openat, renameat};
-use nix::libc;
+use nix::fcntl::{Flock, FlockArg, OFlag, open, openat, renameat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 /// Where root's hosts meet unless told otherwise. Who is root in a user namespace only does not own
 /// that directory.
@@ -37,34 +29,6 @@ pub(crate) fn default_dir() -> Option<PathBuf> {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let everybody = map.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
     (geteuid().is_root() && everybody).then(|| PathBuf::from("/run/xenvnet"))
-}
-
-/// The open lock file of a folder, shared by all hosts of the process.
-type LockFile = Arc<Mutex<File>>;
-
-/// Device and inode.
-type Inode = (u64, u64);
-
-/// Lock files by the device and inode of their folder.
-static LOCK_FILES: Mutex<BTreeMap<Inode, Weak<Mutex<File>>>> = Mutex::new(BTreeMap::new());
-
-fn lock_file(folder: &OwnedFd) -> nix::Result<LockFile> {
-    let stat = fstat(folder)?;
-    let mut files = LOCK_FILES.lock().unwrap_or_else(PoisonError::into_inner);
-    files.retain(|_, file| file.strong_count() > 0);
-    let known = files.get(&(stat.st_dev, stat.st_ino)).and_then(Weak::upgrade);
-    // Perhaps somebody removed it alone. Who is at work with it need not be waited for here.
-    let is_there = |file: &LockFile| file.try_lock().map_or(true, |file| !is_removed(&file));
-    if let Some(file) = known.filter(is_there) {
-        return Ok(file);
-    }
-    let new = Arc::new(Mutex::new(file(folder, "lock", OFlag::O_RDWR | OFlag::O_CREAT)?));
-    files.insert((stat.st_dev, stat.st_ino), Arc::downgrade(&new));
-    Ok(new)
-}
-
-fn is_removed(lock: &File) -> bool {
-    fstat(lock).is_ok_and(|stat| stat.st_nlink == 0)
 }
 
 #[derive(Debug)]
@@ -82,6 +46,11 @@ pub(crate) struct State {
 impl State {
     /// Opens the folder of a namespace, making what is missing.
     pub(crate) fn open(base: &Path, namespace: &Namespace) -> Result<State> {
+        let name = format!("net-{}-{}", namespace.id.0, namespace.id.1);
+        State::open_in(base, &name, namespace.epoch()?.into())
+    }
+
+    fn open_in(base: &Path, name: &str, epoch: Epoch) -> Result<State> {
         let failed = |path: &Path, why: String| {
             Error::cannot(ErrorKind::State, format!("use the state directory {}", path.display()), why)
         };
@@ -92,45 +61,50 @@ impl State {
             .map_err(|error| failed(base, error.to_string()))?;
         let base_fd = open(base, DIRECTORY, Mode::empty()).map_err(|errno| failed(base, refused(errno)))?;
         check(&base_fd).map_err(|why| failed(base, why))?;
-        let name = format!("net-{}-{}", namespace.id.0, namespace.id.1);
-        let path = base.join(&name);
-        match mkdirat(&base_fd, name.as_str(), Mode::S_IRWXU) {
+        let path = base.join(name);
+        match mkdirat(&base_fd, name, Mode::S_IRWXU) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(failed(&path, errno.desc().to_owned())),
         }
-        let folder =
-            openat(&base_fd, name.as_str(), DIRECTORY, Mode::empty()).map_err(|errno| failed(&path, refused(errno)))?;
+        let folder = openat(&base_fd, name, DIRECTORY, Mode::empty()).map_err(|errno| failed(&path, refused(errno)))?;
         check(&folder).map_err(|why| failed(&path, why))?;
-        let lock = lock_file(&folder).map_err(|errno| failed(&path, refused(errno)))?;
+        let lock = LockFile::open(&folder).map_err(|errno| failed(&path, refused(errno)))?;
         // Made under the lock, so that nobody tidies it away before it is locked itself.
-        let held = acquire(&lock, &path)?;
-        let epoch: Epoch = namespace.epoch()?.into();
+        let held = lock.acquire().map_err(|error| failed(&path, error.to_string()))?;
         let journal = Journal::create(&folder, epoch.clone()).map_err(|error| failed(&path, error.to_string()))?;
         let asked = open_asked(&folder, &epoch).map_err(|error| failed(&path, error.to_string()))?;
-        let Word { generation, .. } = Word::read(&held).map_err(|error| failed(&path, error.to_string()))?;
-        drop(held);
+        let generation = held.word().map_err(|error| failed(&path, error.to_string()))?.generation;
         let mut state = State { folder, path, epoch, lock, journal, asked, generation };
-        state.tidy()?;
+        state.held(held)?.tidy()?;
         Ok(state)
-    }
-
-    /// Whether somebody removed it: those who come later have another lock.
-    pub(crate) fn is_removed(&self) -> bool {
-        is_removed(&self.lock.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits for whoever is at work in this namespace. Gives it back when dropped.
     pub(crate) fn lock(&mut self) -> Result<Held<'_>> {
-        let lock = acquire(&self.lock, &self.path)?;
-        let State { folder, path, epoch, journal, asked, generation, .. } = self;
-        let failed = |error: std::io::Error| {
-            Error::cannot(ErrorKind::State, format!("use the state directory {}", path.display()), error.to_string())
-        };
-        let word = Word::read(&lock).map_err(failed)?;
-        if word.generation != *generation {
-            *asked = open_asked(folder, epoch).map_err(failed)?;
-            *generation = word.generation;
+        loop {
+            let lock = self.lock.acquire().map_err(|error| self.failed(&error))?;
+            if lock.is_in(&self.path) {
+                return self.held(lock);
+            }
+            drop(lock);
+            // Looked for under the lock: who waits here may have waited for its end.
+            log::warn!("{}: somebody removed it; what could be undone is forgotten", self.path.display());
+            let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            *self = State::open_in(self.path.parent().unwrap_or(Path::new("/")), name, self.epoch.clone())?;
         }
+    }
+
+    fn failed(&self, error: &std::io::Error) -> Error {
+        Error::cannot(ErrorKind::State, format!("use the state directory {}", self.path.display()), error.to_string())
+    }
+
+    fn held(&mut self, lock: Locked) -> Result<Held<'_>> {
+        let word = lock.word().map_err(|error| self.failed(&error))?;
+        if word.generation != self.generation {
+            self.asked = open_asked(&self.folder, &self.epoch).map_err(|error| self.failed(&error))?;
+            self.generation = word.generation;
+        }
+        let State { folder, path, epoch, journal, asked, generation, .. } = self;
         Ok(Held { folder, path, epoch, journal, asked, generation, between: word.between, lock })
     }
 
@@ -149,87 +123,11 @@ impl State {
         check(&folder).map_err(failed)?;
         Ok(path)
     }
-
-    /// Removes journals that nobody will ask for again: those of writers that are gone, but the
-    /// newest entry of all, which can still be undone, and those that were cut off in the middle.
-    fn tidy(&mut self) -> Result<()> {
-        let held = self.lock()?;
-        let entries = held.entries()?;
-        let can_be_undone = entries.iter().filter_map(|found| found.entry.as_ref()).filter(|entry| !entry.is_undone());
-        let newest = can_be_undone.map(|entry| entry.time).max();
-        for Found { name, entry, gone } in &entries {
-            let cut_off = entry.as_ref().is_some_and(|entry| !entry.is_closed());
-            if *gone && cut_off {
-                log::warn!("{name}: a change was cut off in the middle; undo puts it back");
-            }
-            let newest = entry.as_ref().is_some_and(|entry| Some(entry.time) == newest);
-            let waits = entry.as_ref().is_some_and(Entry::is_provisional);
-            if *gone && !cut_off && !newest && !waits {
-                let _ = unlinkat(held.folder, name.as_str(), UnlinkatFlags::NoRemoveDir);
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Opens the memory of what was asked for, to be appended to and read.
 fn open_asked(folder: &OwnedFd, epoch: &str) -> std::io::Result<AskedFile> {
     AskedFile::open(file(folder, asked::NAME, OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT)?, epoch)
-}
-
-/// What the lock file says: its first octet whether a change is under way, the next eight how often the memory
-/// of what was asked for was replaced by a shorter one.
-struct Word {
-    between: bool,
-    generation: u64,
-}
-
-impl Word {
-    fn read(lock: &Locked<'_>) -> std::io::Result<Word> {
-        let mut octets = [0; 9];
-        // A file that is new, or of a former version, is shorter.
-        lock.0.read_at(&mut octets, 0)?;
-        let [between, generation @ ..] = octets;
-        Ok(Word { between: between == BETWEEN, generation: u64::from_le_bytes(generation) })
-    }
-}
-
-/// A lock file, locked. Gives it back when dropped.
-#[derive(Debug)]
-struct Locked<'a>(MutexGuard<'a, File>);
-
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        let _ = fcntl(&*self.0, FcntlArg::F_SETLK(&whole_file(libc::F_UNLCK)));
-    }
-}
-
-fn acquire<'a>(lock: &'a LockFile, path: &Path) -> Result<Locked<'a>> {
-    // A panic under the lock left nothing behind in the file.
-    let file = lock.lock().unwrap_or_else(PoisonError::into_inner);
-    loop {
-        match fcntl(&*file, FcntlArg::F_SETLKW(&whole_file(libc::F_WRLCK))) {
-            Ok(_) => return Ok(Locked(file)),
-            Err(Errno::EINTR) => {}
-            // The kernel takes a process for one waiter, and sees deadlocks between its threads
-            // where there are none: nobody holds a second of these locks.
-            Err(Errno::EDEADLK) => std::thread::sleep(Duration::from_millis(1)),
-            Err(errno) => {
-                let what = format!("use the state directory {}", path.display());
-                return Err(Error::cannot(ErrorKind::State, what, errno.desc()));
-            }
-        }
-    }
-}
-
-fn whole_file(kind: libc::c_int) -> libc::flock {
-    libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    }
 }
 
 /// A journal as it is found, and whether its writer is gone.
@@ -248,9 +146,6 @@ pub(crate) struct Provisional {
     pub(crate) is_complete: bool,
 }
 
-/// What the lock file begins with while a change is under way.
-const BETWEEN: u8 = b'A';
-
 /// The file that is locked by whoever is on the watch.
 const SENTINEL: &str = "sentinel";
 
@@ -265,12 +160,34 @@ pub(crate) struct Held<'a> {
     generation: &'a mut u64,
     /// Whether somebody had begun a change and had not ended it.
     between: bool,
-    lock: Locked<'a>,
+    lock: Locked,
 }
 
 impl Held<'_> {
     fn failed(&self, why: &str) -> Error {
         Error::cannot(ErrorKind::State, format!("use the state directory {}", self.path.display()), why)
+    }
+
+    /// Removes journals that nobody will ask for again: those of writers that are gone, but the
+    /// newest entry of all, which can still be undone, and those that were cut off in the middle.
+    fn tidy(&self) -> Result<()> {
+        let entries = self.entries()?;
+        let can_be_undone = entries.iter().filter_map(|found| found.entry.as_ref()).filter(|entry| !entry.is_undone());
+        let newest = can_be_undone.map(|entry| entry.time).max();
+        for Found { name, entry, gone } in &entries {
+            let cut_off = entry.as_ref().is_some_and(|entry| !entry.is_closed());
+            if cut_off {
+                log::warn!("{name}: a change was cut off in the middle; the next one, or undo, puts it back");
+                // Somebody may have removed the lock file, which told.
+                self.lock.set_between(true).map_err(|error| self.failed(&error.to_string()))?;
+            }
+            let newest = entry.as_ref().is_some_and(|entry| Some(entry.time) == newest);
+            let waits = entry.as_ref().is_some_and(Entry::is_provisional);
+            if *gone && !cut_off && !newest && !waits {
+                let _ = unlinkat(self.folder, name.as_str(), UnlinkatFlags::NoRemoveDir);
+            }
+        }
+        Ok(())
     }
 
     /// All journals.
@@ -296,7 +213,8 @@ impl Held<'_> {
 
     /// Before the first change: how to put everything back.
     pub(crate) fn begin(&mut self, inverse: &Plan, beginning: Beginning) -> std::io::Result<()> {
-        if self.journal.is_open() {
+        // What a fork left to the child is the parent's.
+        if self.journal.is_open() || !self.journal.is_own() {
             *self.journal = Journal::create(self.folder, self.epoch.clone())?;
         }
         self.set_between(true)?;
@@ -331,7 +249,7 @@ impl Held<'_> {
     }
 
     fn set_between(&self, between: bool) -> std::io::Result<()> {
-        self.lock.0.write_all_at(&[if between { BETWEEN } else { b'-' }], 0)
+        self.lock.set_between(between)
     }
 
     /// What was cut off in the middle, the newest first. Whoever is at work has the lock: a change that did not
@@ -361,7 +279,7 @@ impl Held<'_> {
         }
         // Told first: who is killed in between has others open what is there all the same.
         *self.generation += 1;
-        self.lock.0.write_all_at(&self.generation.to_le_bytes(), 1)?;
+        self.lock.set_generation(*self.generation)?;
         renameat(self.folder, asked::NEW_NAME, self.folder, asked::NAME)?;
         *self.asked = open_asked(self.folder, self.epoch)?;
         Ok(())

@@ -8,7 +8,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::guard;
 use crate::ifname::IfName;
 use crate::link::Link;
-use crate::mac::MacAddr;
 use crate::masquerade::Masquerade;
 use crate::needs::Needs;
 use crate::netlink::channel::Answer;
@@ -17,7 +16,6 @@ use crate::plan::Step;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
 use nix::libc;
-use std::collections::BTreeSet;
 
 impl Applier<'_> {
     /// The messages of a step.

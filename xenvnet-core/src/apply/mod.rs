@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ifname::IfName;
 use crate::link::PortState;
 use crate::mac::MacAddr;
+use crate::needs::Needs;
 use crate::netlink::channel::{Answer, Refusal};
 use crate::netlink::{Request, link, nf};
 use crate::plan::{Plan, Step};
@@ -136,9 +137,7 @@ impl<'a> Applier<'a> {
     /// these numbers when it began. Carries out what can be carried out; what is so already does not
     /// count as failed.
     pub(crate) fn put_back_plan(mut self, inverse: &Plan, seen: &BTreeMap<IfName, u32>) -> Result<(), Vec<Error>> {
-        // A journal of a former version does not tell.
-        let names = (!seen.is_empty()).then(|| Names::at_the_end(seen, inverse));
-        let errors = self.tolerantly(inverse, names);
+        let errors = self.tolerantly(inverse, Some(Names::at_the_end(seen, inverse)));
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
@@ -196,6 +195,11 @@ impl<'a> Applier<'a> {
                     errors.push(Error::cannot(ErrorKind::Conflict, step.verb(), why));
                     continue;
                 }
+                Step::Up { link } if !unsound.contains(link) && self.lacks_lock(*link, &step) => {
+                    let why = "it has no lock any more; it stays down";
+                    errors.push(Error::cannot(ErrorKind::Conflict, step.verb(), why));
+                    continue;
+                }
                 // Whatever failed may have been the lock: better down than up without it.
                 Step::Up { link } if unsound.contains(link) => {
                     let why = "what was to be put back on it before was not; it stays down";
@@ -223,6 +227,13 @@ impl<'a> Applier<'a> {
             }
         }
         errors
+    }
+
+    /// Whether an interface is a guest's that is held back and nothing holds it, or nobody can tell.
+    fn lacks_lock(&mut self, link: IfName, step: &Step) -> bool {
+        let links = [link].into();
+        let needs = Needs { links, guards: [link].into(), at_ingress: true, ..Needs::default() };
+        self.look(needs, step).map_or(true, |now| now.lacks_lock(link))
     }
 
     /// Carries out a step by itself.

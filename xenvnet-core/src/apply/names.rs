@@ -6,6 +6,7 @@ use super::refusal::refused_step;
 use crate::edge::transport;
 use crate::error::Result;
 use crate::ifname::IfName;
+use crate::mac::MacAddr;
 use crate::netlink::Request;
 use crate::netlink::link::{self, Seen};
 use crate::plan::{Plan, Step};
@@ -18,10 +19,11 @@ use std::collections::BTreeMap;
 enum Meant {
     /// The one that had this number when the change began.
     Known(u32),
-    /// A bridge that the change made, if it came so far.
-    Made,
+    /// A bridge that the change made with this address, if it came so far: somebody else may have made one of
+    /// that name.
+    Made(MacAddr),
     /// A bridge that the change deleted, if it came so far: with its old number, or made again.
-    Again(u32),
+    Again(u32, MacAddr),
 }
 
 /// What the names of an inverse mean, step by step.
@@ -48,7 +50,7 @@ impl Names {
     pub(crate) fn known(&self, name: IfName) -> Option<u32> {
         match self.meant.get(&name)? {
             Meant::Known(index) => Some(*index),
-            Meant::Made | Meant::Again(_) => None,
+            Meant::Made(_) | Meant::Again(..) => None,
         }
     }
 
@@ -60,9 +62,9 @@ impl Names {
                     self.meant.insert(*to, meant);
                 }
             }
-            Step::AddBridge { bridge, .. } => {
-                let again = self.deleted.get(bridge).map(|index| Meant::Again(*index));
-                self.meant.insert(*bridge, again.unwrap_or(Meant::Made));
+            Step::AddBridge { bridge, mac, .. } => {
+                let again = self.deleted.get(bridge).map(|index| Meant::Again(*index, *mac));
+                self.meant.insert(*bridge, again.unwrap_or(Meant::Made(*mac)));
             }
             Step::DeleteBridge { bridge, .. } => {
                 if let Some(Meant::Known(index)) = self.meant.remove(bridge) {
@@ -94,12 +96,13 @@ impl Applier<'_> {
             let Some(interface) = names.meant.get(&name) else { continue };
             let found = match interface {
                 Meant::Known(index) => self.found(link::get_index(*index), step)?,
-                Meant::Made | Meant::Again(_) => {
-                    self.found(link::get(name), step)?.filter(|found| !names.known.contains(&found.link.index))
+                Meant::Made(mac) | Meant::Again(_, mac) => {
+                    let is_it = |found: &Seen| !names.known.contains(&found.link.index) && found.link.mac == Some(*mac);
+                    self.found(link::get(name), step)?.filter(is_it)
                 }
             };
             let found = match (found, interface) {
-                (None, Meant::Again(index)) => self.found(link::get_index(*index), step)?,
+                (None, Meant::Again(index, _)) => self.found(link::get_index(*index), step)?,
                 (found, _) => found,
             };
             let Some(found) = found else {

@@ -179,6 +179,8 @@ impl Reading<'_> {
             seen.link.shut = seen.shut && seen.master.is_some_and(|index| speaks_stp.contains(&index));
             let vlan_of = seen.vlan_of.and_then(|index| names.get(&index).copied());
             self.snapshot.vlans.extend(vlan_of.map(|under| (seen.link.name, under)));
+            let above = seen.above.and_then(|index| names.get(&index).copied());
+            self.snapshot.above.extend(above.map(|under| (seen.link.name, under)));
             self.snapshot.links.insert(seen.link.name, seen.link);
         }
         self.snapshot

@@ -296,6 +296,16 @@ impl Entry {
         made && (local || of_address())
     }
 
+    /// Whether an address or a route comes and goes by itself: with its interface, or as a router advertises it.
+    pub(crate) fn is_passing(&self) -> bool {
+        const RTPROT_RA: u8 = 9;
+        match self.kind {
+            EntryKind::Address => u32::from(self.header_octet(2)) & libc::IFA_F_PERMANENT == 0,
+            EntryKind::Route => [libc::RTPROT_KERNEL, RTPROT_RA].contains(&self.header_octet(5)),
+            _ => false,
+        }
+    }
+
     /// The interface and the subnet, where it is a route of the kind that this library makes.
     pub(crate) fn as_direct_route(&self) -> Option<(IfName, IpNetwork)> {
         let ours = self.table() == u32::from(libc::RT_TABLE_MAIN)

@@ -8,6 +8,8 @@ use crate::operation::Operation;
 use crate::plan::{Outcome, Plan};
 use crate::state::Provisional;
 use nix::fcntl::Flock;
+use nix::libc;
+use nix::sys::stat::fstat;
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -146,6 +148,7 @@ impl<H: Borrow<Host>> Sentinel<H> {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn leave(self) -> Result<Option<Sentinel<H>>> {
+        self.expect_place()?;
         {
             let mut inner = self.host.borrow().inner()?;
             let held = state_of(&mut inner.state, WATCH)?.lock()?;
@@ -169,6 +172,7 @@ impl<H: Borrow<Host>> Sentinel<H> {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn look(&self) -> Result<Unconfirmed> {
+        self.expect_place()?;
         let host = self.host.borrow();
         let knowing = host.place.knowing;
         let mut inner = host.inner()?;
@@ -222,5 +226,16 @@ impl<H: Borrow<Host>> Sentinel<H> {
             return Ok(Unconfirmed::PutBack(plan));
         }
         failure.map_or(Ok(seen), Err)
+    }
+
+    /// Where somebody removed the state directory, nobody knows of this one any more, nor it of what waits.
+    fn expect_place(&self) -> Result<()> {
+        match fstat(&*self.watch) {
+            Ok(stat) if stat.st_nlink == 0 => {
+                let why = "the state directory was removed, and with it what was noted";
+                Err(Error::cannot(ErrorKind::State, WATCH, why).with_errno(libc::ENOENT))
+            }
+            _ => Ok(()),
+        }
     }
 }

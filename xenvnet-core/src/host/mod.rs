@@ -381,13 +381,16 @@ impl Host {
     /// # Ok::<(), xenvnet_core::Error>(())
     /// ```
     pub fn state_folder(&self, name: &str) -> Result<PathBuf> {
-        let inner = self.inner()?;
-        let state = inner.state.as_ref().ok_or_else(|| {
+        let mut inner = self.inner()?;
+        let state = inner.state.as_mut().ok_or_else(|| {
             let why = "this host was opened without a state directory";
             Error::cannot(ErrorKind::State, format!("keep {name}"), why)
                 .with_advice("open it with one: --state-dir DIR")
         });
-        state?.folder(name)
+        let state = state?;
+        // Perhaps somebody removed it.
+        drop(state.lock()?);
+        state.folder(name)
     }
 
     /// Brings one operation about.
@@ -558,12 +561,6 @@ impl Host {
         // directory its lock keeps them apart, and no system call is spent on asking.
         if self.place.state_dir.is_none() && inner.process != std::process::id() {
             *inner = self.place.open()?;
-        }
-        if let (Some(state), Some(base)) = (&mut inner.state, &self.place.state_dir)
-            && state.is_removed()
-        {
-            log::warn!("{}: somebody removed it; what could be undone is forgotten", base.display());
-            *state = State::open(base, &self.place.namespace)?;
         }
         Ok(inner)
     }

@@ -15,8 +15,6 @@ use crate::retrace::retrace;
 use crate::snapshot::Snapshot;
 use crate::state::Held;
 use crate::sysctl::Sysctls;
-use crate::table::Table;
-use crate::vif::VIF_GROUP;
 use std::collections::BTreeSet;
 
 pub(super) const UNDO: &str = "undo the last change";
@@ -289,10 +287,8 @@ fn guests(inverse: &Plan) -> BTreeSet<IfName> {
 fn steps_of_guests(entry: &Entry, now: &Snapshot, after: &Snapshot) -> Vec<Step> {
     let waits = |port: IfName| {
         let is_same = |link: &&Link| entry.seen.get(&port) == Some(&link.index);
-        now.link(port).filter(is_same).is_some_and(|link| {
-            let is_held = link.group != VIF_GROUP || now.guard_at(Table::Bridge, port).is_some();
-            link.master.is_none() && !link.up && is_held
-        })
+        let waits = |link: &Link| link.master.is_none() && !link.up && !now.lacks_lock(port);
+        now.link(port).filter(is_same).is_some_and(waits)
     };
     let mut steps = Vec::new();
     for step in entry.inverse.steps().iter().cloned() {

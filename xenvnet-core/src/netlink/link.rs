@@ -53,6 +53,8 @@ pub(crate) struct Seen {
     pub(crate) shut: bool,
     /// The index of what it is a VLAN of.
     pub(crate) vlan_of: Option<u32>,
+    /// The index of what it is on: a VLAN, a macvlan, a tunnel.
+    pub(crate) above: Option<u32>,
 }
 
 /// Reads a link; `None` for one whose name this library has no type for.
@@ -100,6 +102,11 @@ pub(crate) fn parse(kind: u16, body: &[u8]) -> Option<Seen> {
         vlan_of: attributes
             .find(libc::IFLA_LINK)
             .filter(|_| of_kind(INFO_KIND) == Some("vlan"))
+            .and_then(|value| value.u32()),
+        // Of a veth it is its other end.
+        above: attributes
+            .find(libc::IFLA_LINK)
+            .filter(|_| of_kind(INFO_KIND).is_some_and(|kind| kind != "veth"))
             .and_then(|value| value.u32()),
     })
 }
