@@ -29,6 +29,7 @@ ABI     := 0
 # Versions of the tools are pinned: what they print is compared with what is committed.
 CBINDGEN_VERSION   := 0.29.4
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
 
 .PHONY: help
 help: ## prints this list
@@ -39,7 +40,7 @@ demo: ## the whole story in throw-away namespaces; needs cargo and a kernel
 	$(CARGO) run --release --package xenvnet-cli -- demo
 
 .PHONY: test
-test: packages venv quick-lint header-check test-rust test-kernel test-root demo test-c test-python ## every test; installs what it compares with
+test: packages venv quick-lint header-check test-rust test-kernel test-root demo test-c test-python fuzz-minute ## every test; installs what it compares with
 
 .PHONY: test-rust
 # The command's tests need a kernel as well; whoever is not root runs them below.
@@ -81,13 +82,15 @@ test-python: venv
 	$(VENV)/bin/python -m mypy --strict tests/python/user_program.py
 
 .PHONY: lint
-lint: venv quick-lint cargo-deny ## format, clippy, documentation, licences, banned crates
+lint: venv quick-lint cargo-deny fuzz/Cargo.lock ## format, clippy, documentation, licences, banned crates
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --workspace --exclude xenvnet-tests --exclude xenvnet-benches
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) --all-targets -- -D warnings
 	cargo-deny check bans licenses sources
 
 .PHONY: quick-lint
 quick-lint:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 .PHONY: header
@@ -98,6 +101,28 @@ header: cbindgen ## writes include/xenvnet.h
 header-check: cbindgen
 	$(CBINDGEN) --verify --output include/xenvnet.h \
 		|| { echo "include/xenvnet.h is not what xenvnet-capi/src says; run: make header" >&2; exit 1; }
+
+.PHONY: fuzz
+fuzz: fuzz-build ## hostile input: 10 million runs of each target
+	fuzz/run $(FUZZERS) -runs=10000000
+
+# The same for a minute.
+.PHONY: fuzz-minute
+fuzz-minute: fuzz-build
+	fuzz/run $(FUZZERS) -max_total_time=60
+
+# Without a sanitizer: core has no unsafe code that one could look at, twice as many runs reach further, and
+# panics, overflows and assertions are found without. It also takes no unstable flag, so any compiler will do.
+.PHONY: fuzz-build
+fuzz-build: cargo-fuzz fuzz/Cargo.lock
+	$(CARGO) fuzz build --sanitizer none --target $(HOST) --target-dir $(abspath $(TARGET))/fuzz
+
+# A workspace of its own, with our versions.
+fuzz/Cargo.lock: Cargo.lock
+	cp $< $@
+
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZERS = $(abspath $(TARGET))/fuzz/$(HOST)/release
 
 .PHONY: soak
 soak: packages ## taking over an uplink and giving it back, 100 times in each form, and killed at every step
@@ -176,5 +201,6 @@ $(1):
 endef
 $(eval $(call tool,cbindgen,$(CBINDGEN_VERSION)))
 $(eval $(call tool,cargo-deny,$(CARGO_DENY_VERSION)))
+$(eval $(call tool,cargo-fuzz,$(CARGO_FUZZ_VERSION)))
 
 CBINDGEN = cbindgen --quiet --config xenvnet-capi/cbindgen.toml --lockfile Cargo.lock --crate xenvnet-capi
