@@ -73,6 +73,12 @@ test-root:
 .PHONY: test-c
 test-c:
 	XENVNET_REQUIRE_KERNEL=1 tests/capi/run.sh
+	tests/capi/sanitize.sh $(TARGET)/debug
+
+.PHONY: sanitize
+sanitize: PACKAGE_OF := clang:clang
+sanitize: packages ## the C tests under the address and undefined-behaviour sanitizers, C and Rust
+	tests/capi/sanitize.sh
 
 .PHONY: test-python
 test-python: venv
