@@ -39,24 +39,34 @@ help: ## prints this list
 demo: ## the whole story in throw-away namespaces; needs cargo and a kernel
 	$(CARGO) run --release --package xenvnet-cli -- demo
 
+# The same by the command that was built for the tests.
+.PHONY: test-demo
+test-demo:
+	$(CARGO) test $(OURS) --test '*' --no-run --quiet
+	$(TARGET)/debug/xenvnet demo
+
 .PHONY: test
-test: packages venv quick-lint header-check test-rust test-kernel test-root demo test-c test-python fuzz-minute ## every test; installs what it compares with
+test: packages venv quick-lint header-check test-rust test-kernel test-root test-demo test-c test-python fuzz-minute ## every test; installs what it compares with
 
 .PHONY: test-rust
-# The command's tests need a kernel as well; whoever is not root runs them below.
 test-rust:
-	if [ "$$(id -u)" = 0 ]; then export XENVNET_REQUIRE_KERNEL=1; fi
-	$(CARGO) test --workspace --exclude xenvnet-py --exclude xenvnet-tests
+	$(CARGO) test $(OURS) --lib --bins
+	$(CARGO) test $(OURS) --doc
 
 .PHONY: test-kernel
 test-kernel: ## the tests that need a kernel, without root
 	export XENVNET_REQUIRE_KERNEL=1
 	# What takes long is run once, as root where we are root.
 	skip=(); if [ "$$(id -u)" = 0 ]; then skip=($(LONG:%=--skip %)); fi
-	$(CARGO) $(WITHOUT_ROOT) test --package xenvnet-tests -- "$${skip[@]}"
-	$(CARGO) $(WITHOUT_ROOT) test --package xenvnet-cli --test '*' -- "$${skip[@]}"
+	$(CARGO) $(WITHOUT_ROOT) test $(OURS) --test '*' -- $(AT_ONCE) "$${skip[@]}"
 
 LONG = load:: passage:: holes:: a_fault_at_any loss:: is_killed
+
+# Always the same packages: cargo builds what they share once for each choice of them.
+OURS = --workspace --exclude xenvnet-py
+
+# Half of the time they wait for the kernel.
+AT_ONCE = --test-threads=$(shell echo $$((2 * $$(nproc))))
 
 # Cargo builds as whoever calls it and runs the tests as an ordinary user in namespaces of its own.
 WITHOUT_ROOT = --config "target.'cfg(unix)'.runner=['$(CURDIR)/.ci/ordinary-user','unshare','-rn']"
@@ -65,7 +75,7 @@ WITHOUT_ROOT = --config "target.'cfg(unix)'.runner=['$(CURDIR)/.ci/ordinary-user
 .PHONY: test-root
 test-root:
 	if [ "$$(id -u)" = 0 ]; then
-		XENVNET_REQUIRE_KERNEL=1 $(CARGO) test --package xenvnet-tests
+		XENVNET_REQUIRE_KERNEL=1 $(CARGO) test $(OURS) --test '*' -- $(AT_ONCE)
 	else
 		echo "not root: the kernel tests were run as an ordinary user only"
 	fi
