@@ -29,6 +29,7 @@ ABI     := 0
 # Versions of the tools are pinned: what they print is compared with what is committed.
 CBINDGEN_VERSION   := 0.29.4
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
 
 .PHONY: help
 help: ## prints this list
@@ -38,24 +39,34 @@ help: ## prints this list
 demo: ## the whole story in throw-away namespaces; needs cargo and a kernel
 	$(CARGO) run --release --package xenvnet-cli -- demo
 
+# The same by the command that was built for the tests.
+.PHONY: test-demo
+test-demo:
+	$(CARGO) test $(OURS) --test '*' --no-run --quiet
+	$(TARGET)/debug/xenvnet demo
+
 .PHONY: test
-test: packages venv quick-lint header-check test-rust test-kernel test-root demo test-c test-python ## every test; installs what it compares with
+test: packages venv quick-lint header-check test-rust test-kernel test-root test-demo test-c test-python fuzz-minute ## every test; installs what it compares with
 
 .PHONY: test-rust
-# The command's tests need a kernel as well; whoever is not root runs them below.
 test-rust:
-	if [ "$$(id -u)" = 0 ]; then export XENVNET_REQUIRE_KERNEL=1; fi
-	$(CARGO) test --workspace --exclude xenvnet-py --exclude xenvnet-tests
+	$(CARGO) test $(OURS) --lib --bins
+	$(CARGO) test $(OURS) --doc
 
 .PHONY: test-kernel
 test-kernel: ## the tests that need a kernel, without root
 	export XENVNET_REQUIRE_KERNEL=1
 	# What takes long is run once, as root where we are root.
 	skip=(); if [ "$$(id -u)" = 0 ]; then skip=($(LONG:%=--skip %)); fi
-	$(CARGO) $(WITHOUT_ROOT) test --package xenvnet-tests -- "$${skip[@]}"
-	$(CARGO) $(WITHOUT_ROOT) test --package xenvnet-cli --test '*' -- "$${skip[@]}"
+	$(CARGO) $(WITHOUT_ROOT) test $(OURS) --test '*' -- $(AT_ONCE) "$${skip[@]}"
 
 LONG = load:: passage:: holes:: loss:: is_killed crowd:: vanishing:: state_gone:: cycles::
+
+# Always the same packages: cargo builds what they share once for each choice of them.
+OURS = --workspace --exclude xenvnet-py
+
+# Half of the time they wait for the kernel.
+AT_ONCE = --test-threads=$(shell echo $$((2 * $$(nproc))))
 
 # Cargo builds as whoever calls it and runs the tests as an ordinary user in namespaces of its own.
 WITHOUT_ROOT = --config "target.'cfg(unix)'.runner=['$(CURDIR)/.ci/ordinary-user','unshare','-rn']"
@@ -64,7 +75,7 @@ WITHOUT_ROOT = --config "target.'cfg(unix)'.runner=['$(CURDIR)/.ci/ordinary-user
 .PHONY: test-root
 test-root:
 	if [ "$$(id -u)" = 0 ]; then
-		XENVNET_REQUIRE_KERNEL=1 $(CARGO) test --package xenvnet-tests
+		XENVNET_REQUIRE_KERNEL=1 $(CARGO) test $(OURS) --test '*' -- $(AT_ONCE)
 	else
 		echo "not root: the kernel tests were run as an ordinary user only"
 	fi
@@ -72,6 +83,12 @@ test-root:
 .PHONY: test-c
 test-c:
 	XENVNET_REQUIRE_KERNEL=1 tests/capi/run.sh
+	tests/capi/sanitize.sh $(TARGET)/debug
+
+.PHONY: sanitize
+sanitize: PACKAGE_OF := clang:clang
+sanitize: packages ## the C tests under the address and undefined-behaviour sanitizers, C and Rust
+	tests/capi/sanitize.sh
 
 .PHONY: test-python
 test-python: venv
@@ -81,13 +98,15 @@ test-python: venv
 	$(VENV)/bin/python -m mypy --strict tests/python/user_program.py
 
 .PHONY: lint
-lint: venv quick-lint cargo-deny ## format, clippy, documentation, licences, banned crates
+lint: venv quick-lint cargo-deny fuzz/Cargo.lock ## format, clippy, documentation, licences, banned crates
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --workspace --exclude xenvnet-tests --exclude xenvnet-benches
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) --all-targets -- -D warnings
 	cargo-deny check bans licenses sources
 
 .PHONY: quick-lint
 quick-lint:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 .PHONY: header
@@ -98,6 +117,28 @@ header: cbindgen ## writes include/xenvnet.h
 header-check: cbindgen
 	$(CBINDGEN) --verify --output include/xenvnet.h \
 		|| { echo "include/xenvnet.h is not what xenvnet-capi/src says; run: make header" >&2; exit 1; }
+
+.PHONY: fuzz
+fuzz: fuzz-build ## hostile input: 10 million runs of each target
+	fuzz/run $(FUZZERS) -runs=10000000
+
+# The same for a minute.
+.PHONY: fuzz-minute
+fuzz-minute: fuzz-build
+	fuzz/run $(FUZZERS) -max_total_time=60
+
+# Without a sanitizer: core has no unsafe code that one could look at, twice as many runs reach further, and
+# panics, overflows and assertions are found without. It also takes no unstable flag, so any compiler will do.
+.PHONY: fuzz-build
+fuzz-build: cargo-fuzz fuzz/Cargo.lock
+	$(CARGO) fuzz build --sanitizer none --target $(HOST) --target-dir $(abspath $(TARGET))/fuzz
+
+# A workspace of its own, with our versions.
+fuzz/Cargo.lock: Cargo.lock
+	cp $< $@
+
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZERS = $(abspath $(TARGET))/fuzz/$(HOST)/release
 
 .PHONY: soak
 soak: packages ## uplinks taken over 100 times and killed at every step, 10,000 guests that come and go, a crowd for a minute
@@ -188,5 +229,6 @@ $(1):
 endef
 $(eval $(call tool,cbindgen,$(CBINDGEN_VERSION)))
 $(eval $(call tool,cargo-deny,$(CARGO_DENY_VERSION)))
+$(eval $(call tool,cargo-fuzz,$(CARGO_FUZZ_VERSION)))
 
 CBINDGEN = cbindgen --quiet --config xenvnet-capi/cbindgen.toml --lockfile Cargo.lock --crate xenvnet-capi

@@ -212,7 +212,10 @@ impl FromStr for Antispoof {
             }
             offset += word.len() + 1;
         }
-        Ok(lock)
+        match lock.macs.is_empty() {
+            true => Err(Error::invalid(ErrorKind::Parse, "lock: it has no mac=").at(0)),
+            false => Ok(lock),
+        }
     }
 }
 
@@ -370,6 +373,13 @@ pub(crate) mod tests {
         let error = lock.validate().unwrap_err();
         assert_eq!(error.to_string(), "10.0.0.5/24 has host bits set");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    }
+
+    #[test]
+    fn a_lock_without_a_mac_address_is_none() {
+        for text in ["", "dhcp", "ip=10.0.0.1"] {
+            assert!(text.parse::<Antispoof>().is_err(), "{text}");
+        }
     }
 
     #[test]

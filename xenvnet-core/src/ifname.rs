@@ -58,7 +58,13 @@ impl IfName {
             return wrong(0, "is empty");
         }
         if name.len() > Self::MAX_LEN {
-            return wrong(Self::MAX_LEN, &format!("is {} bytes, the kernel's limit is {}", name.len(), Self::MAX_LEN));
+            // Where the letter begins that does not fit.
+            let fits = |(at, letter): &(usize, char)| at + letter.len_utf8() <= Self::MAX_LEN;
+            let offset = name.char_indices().take_while(fits).map(|(at, letter)| at + letter.len_utf8()).last();
+            return wrong(
+                offset.unwrap_or(0),
+                &format!("is {} bytes, the kernel's limit is {}", name.len(), Self::MAX_LEN),
+            );
         }
         if name == "." || name == ".." {
             return wrong(0, "is a directory's name, which the kernel refuses");
@@ -163,7 +169,9 @@ mod tests {
         assert!(IfName::new("abcdefghijklmno").is_ok());
         let error = IfName::new("abcdefghijklmnop").unwrap_err();
         assert_eq!(error.to_string(), "interface name \"abcdefghijklmnop\" is 16 bytes, the kernel's limit is 15");
-        assert_eq!(error.kind(), ErrorKind::Parse);
+        assert_eq!((error.kind(), error.offset()), (ErrorKind::Parse, Some(15)));
+        // The letter that does not fit begins earlier.
+        assert_eq!(IfName::new("abcdefghijklm\u{2013}").unwrap_err().offset(), Some(13));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::ifname::IfName;
 use crate::plan::{Plan, Step};
 use crate::snapshot::Snapshot;
 use crate::table::Table;
-use crate::text::quoted;
+use crate::text::{offset_in, quoted};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -112,7 +112,14 @@ impl FromStr for Masquerade {
     /// Reads what [`Display`](fmt::Display) writes.
     fn from_str(text: &str) -> Result<Masquerade> {
         let (subnet, uplink) = match text.split_once(" via ") {
-            Some((subnet, uplink)) => (subnet, Some(uplink.parse()?)),
+            Some((subnet, uplink)) => {
+                let start = offset_in(text, uplink);
+                let placed = |error: Error| {
+                    let at = start + error.offset().unwrap_or(0);
+                    error.at(at)
+                };
+                (subnet, Some(uplink.parse().map_err(placed)?))
+            }
             None => (text, None),
         };
         let (subnet, everywhere) = match subnet.strip_suffix(" everywhere") {
@@ -160,6 +167,12 @@ pub(crate) fn step_delete_table(now: &Snapshot) -> Option<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_of_the_uplinks_name_is_placed_in_the_whole_text() {
+        let error = "10.0.0.0/8 via a-name-too-long-".parse::<Masquerade>().unwrap_err();
+        assert_eq!(error.offset(), Some(30), "{error}");
+    }
 
     #[test]
     fn printing_and_parsing_agree() {

@@ -59,8 +59,16 @@ pub(crate) fn from_json<T: DeserializeOwned>(text: &str, noun: &str) -> Result<T
         // serde_json counts lines and columns, from 1.
         let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
         let offset = (before + error.column().saturating_sub(1)).min(text.len());
-        Error::invalid(ErrorKind::Parse, format!("{noun}: {error}")).at(offset)
+        // Where a text ends too soon it counts into the middle of the last letter.
+        let offset = (0..=offset).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        Error::invalid(ErrorKind::Parse, format!("{noun}: {}", tame(&error.to_string()))).at(offset)
     })
+}
+
+/// What was made of somebody's words: nothing in it can move a cursor.
+fn tame(text: &str) -> String {
+    let letter = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(letter).collect()
 }
 
 /// Reads one value from JSON, or a list of them.
@@ -110,11 +118,12 @@ pub(crate) fn decimal<T: FromStr>(digits: &str) -> Option<T> {
 
 /// The known word that a mistyped one was most likely meant to be.
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    // Whoever types a megabyte did not mean a key of six letters, and need not wait to hear so.
-    let near = known.iter().filter(|candidate| word.len() <= 8 * candidate.len());
-    let (distance, best) = near.map(|candidate| (distance(word, candidate), *candidate)).min()?;
     // A third of the letters wrong is a typo; more is another word.
-    (distance * 3 <= best.len().max(3)).then_some(best)
+    let is_typo = |distance: usize, candidate: &str| distance * 3 <= candidate.len().max(3);
+    // Whoever types a megabyte did not mean a key of six letters, and need not wait to hear so.
+    let near = known.iter().filter(|candidate| is_typo(word.chars().count().abs_diff(candidate.len()), candidate));
+    let (distance, best) = near.map(|candidate| (distance(word, candidate), *candidate)).min()?;
+    is_typo(distance, best).then_some(best)
 }
 
 /// "; did you mean ...?", where one is near; one that differs only in case always is.
@@ -156,5 +165,14 @@ mod tests {
         assert_eq!(nearest("bridgip", &known), Some("bridgeip"));
         assert_eq!(nearest("", &known), None);
         assert_eq!(nearest("vlan", &known), None);
+    }
+
+    #[test]
+    fn errors_about_json_are_tame_and_name_a_place() {
+        let error = from_json::<crate::Operation>("{\"\u{9b}31m\u{7f}\":1}", "operations").unwrap_err();
+        assert!(!error.to_string().contains(char::is_control), "{error:?}");
+        let text = "[\"\u{e9}";
+        let error = from_json::<crate::Operation>(text, "operations").unwrap_err();
+        assert!(error.offset().is_some_and(|offset| text.is_char_boundary(offset)), "{error}");
     }
 }

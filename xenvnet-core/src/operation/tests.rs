@@ -11,7 +11,8 @@ use crate::sysctl::{LinkSysctl, Sysctl};
 use crate::table::Table;
 use crate::{ErrorKind, Guard, MacAddr, Presence, VIF_GROUP};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use proptest::strategy::ValueTree;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn name(name: &str) -> IfName {
     name.parse().unwrap()
@@ -476,5 +477,46 @@ proptest! {
         }
         let json = serde_json::to_string(&operation).unwrap();
         prop_assert_eq!(serde_json::from_str::<Operation>(&json).unwrap(), operation);
+        let json = serde_json::to_string(&before).unwrap();
+        prop_assert_eq!(serde_json::to_string(&serde_json::from_str::<Snapshot>(&json).unwrap()).unwrap(), json);
     }
+
+    #[test]
+    fn the_plan_of_several_leads_where_their_plans_lead_one_after_the_other(
+        all in prop_oneof![
+            proptest::collection::vec(operations(), 0..6),
+            // Those of vifs alone travel together, in another order.
+            proptest::sample::subsequence(vec!["vif1.0", "vif1.0-emu", "vif2.0"], 0..=3).prop_flat_map(|vifs| {
+                let attach = |vif: &str, last| Operation::AttachVif(attach(vif, last).rename(name(&format!("web{last}"))));
+                let all: Vec<_> = vifs.into_iter().zip(1..).map(|(vif, last)| attach(vif, last)).collect();
+                Just(all).prop_shuffle()
+            }),
+        ],
+        renames_up in any::<bool>(),
+    ) {
+        let before = done(&Snapshot { renames_up, ..uplinked() }, &[create("xenbr0")]);
+        let (mut after, mut steps, mut possible) = (before.clone(), Plan::default(), Vec::new());
+        for operation in all {
+            if let Ok(plan) = operation.plan(&after) {
+                after = after.after(&plan);
+                steps = steps.then(plan);
+                possible.push(operation);
+            }
+        }
+        let plan = Operation::plan_all(&possible, &before).unwrap();
+        prop_assert_eq!(before.after(&plan), after.clone(), "{}or\n{}", plan, steps);
+        // A bridge that is made anew has the settings of a new one, whatever it had before.
+        let without_settings = |host: Snapshot| Snapshot { link_sysctls: BTreeMap::new(), ..alike(host) };
+        let back = after.after(&plan.inverse());
+        prop_assert_eq!(without_settings(back), without_settings(before), "{}", plan);
+        let attaches = possible.iter().all(|operation| matches!(operation, Operation::AttachVif(_)));
+        prop_assert!(attaches || plan == steps, "{plan}is not\n{steps}");
+    }
+}
+
+#[test]
+fn every_verb_is_among_those_that_are_tried() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let verbs: BTreeSet<_> = (0..1000).map(|_| operations().new_tree(&mut runner).unwrap().current().verb()).collect();
+    assert_eq!(verbs, Operation::VERBS.iter().copied().collect());
 }
