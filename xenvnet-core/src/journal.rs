@@ -43,6 +43,8 @@ pub(crate) struct Entry {
     pub(crate) seen: BTreeMap<IfName, u32>,
     /// Whether all that it did was to start and stop networks.
     pub(crate) of_networks: bool,
+    /// Whether it puts another one back.
+    pub(crate) of_undo: bool,
     pub(crate) inverse: Plan,
 }
 
@@ -105,6 +107,8 @@ struct Record<P> {
     seen: BTreeMap<IfName, u32>,
     #[serde(default)]
     of_networks: bool,
+    #[serde(default)]
+    of_undo: bool,
     inverse: P,
 }
 
@@ -115,6 +119,8 @@ pub(crate) struct Beginning {
     pub(crate) seen: BTreeMap<IfName, u32>,
     /// Whether all that it does is to start and stop networks.
     pub(crate) of_networks: bool,
+    /// Whether it puts another one back.
+    pub(crate) of_undo: bool,
     /// How soon somebody has to confirm it.
     pub(crate) confirm_within: Option<Duration>,
 }
@@ -161,10 +167,10 @@ impl Journal {
     /// Before the first change: how to put everything back.
     pub(crate) fn begin(&mut self, inverse: &Plan, beginning: Beginning) -> io::Result<()> {
         let time = now();
-        let Beginning { seen, of_networks, confirm_within } = beginning;
+        let Beginning { seen, of_networks, of_undo, confirm_within } = beginning;
         let confirm_by = confirm_within.map(|within| time + within.as_nanos());
         let epoch = self.epoch.to_string();
-        let json = serde_json::to_vec(&Record { time, epoch, confirm_by, seen, of_networks, inverse })?;
+        let json = serde_json::to_vec(&Record { time, epoch, confirm_by, seen, of_networks, of_undo, inverse })?;
         let mut octets = vec![0; HEADER];
         octets[0] = ACTIVE;
         octets[4..12].copy_from_slice(&(json.len() as u64).to_le_bytes());
@@ -215,8 +221,8 @@ impl Journal {
         }
         let record: Record<Plan> = serde_json::from_slice(json).ok()?;
         let state = header[0];
-        let Record { time, epoch: of, confirm_by, seen, of_networks, inverse } = record;
-        (of == epoch).then_some(Entry { state, time, confirm_by, seen, of_networks, inverse })
+        let Record { time, epoch: of, confirm_by, seen, of_networks, of_undo, inverse } = record;
+        (of == epoch).then_some(Entry { state, time, confirm_by, seen, of_networks, of_undo, inverse })
     }
 }
 

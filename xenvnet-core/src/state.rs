@@ -290,24 +290,38 @@ impl Held<'_> {
         self.asked.read().map_err(|error| self.failed(&error.to_string()))
     }
 
+    fn mark(&self, name: &str, end: End) -> Result<()> {
+        let file = file(self.folder, name, OFlag::O_RDWR).map_err(|errno| self.failed(errno.desc()))?;
+        Journal::mark(&file, end).map_err(|error| self.failed(&error.to_string()))
+    }
+
     /// The newest change that was not undone yet, by whomever.
     pub(crate) fn newest(&self) -> Result<Option<(String, Entry)>> {
-        let found = self.entries()?.into_iter();
+        self.newest_but("")
+    }
+
+    /// The newest change but one.
+    pub(crate) fn newest_but(&self, name: &str) -> Result<Option<(String, Entry)>> {
+        let found = self.entries()?.into_iter().filter(|found| found.name != name);
         let open = found.filter_map(|found| Some((found.name, found.entry.filter(|entry| !entry.is_undone())?)));
         Ok(open.max_by_key(|(_, entry)| entry.time))
     }
 
+    /// Notes that a change that was begun to be put back was not: it waits for somebody to confirm it.
+    pub(crate) fn postpone(&self, name: &str) -> Result<()> {
+        self.mark(name, End::Provisional)?;
+        self.settle()
+    }
+
     /// Notes that a change was undone.
     pub(crate) fn close(&self, name: &str) -> Result<()> {
-        let file = file(self.folder, name, OFlag::O_RDWR).map_err(|errno| self.failed(errno.desc()))?;
-        Journal::mark(&file, End::Undone).map_err(|error| self.failed(&error.to_string()))
+        self.mark(name, End::Undone)
     }
 
     /// Notes that a change is put back step by step: whoever comes next goes on where this was cut off.
     pub(crate) fn reopen(&self, name: &str) -> Result<()> {
         self.set_between(true).map_err(|error| self.failed(&error.to_string()))?;
-        let file = file(self.folder, name, OFlag::O_RDWR).map_err(|errno| self.failed(errno.desc()))?;
-        Journal::mark(&file, End::CutOff).map_err(|error| self.failed(&error.to_string()))
+        self.mark(name, End::CutOff)
     }
 
     /// These networks were started or stopped for good since: who did that is not to find the host
@@ -345,8 +359,7 @@ impl Held<'_> {
 
     /// Notes that a change was confirmed.
     pub(crate) fn confirm(&self, name: &str) -> Result<()> {
-        let file = file(self.folder, name, OFlag::O_RDWR).map_err(|errno| self.failed(errno.desc()))?;
-        Journal::mark(&file, End::Done).map_err(|error| self.failed(&error.to_string()))
+        self.mark(name, End::Done)
     }
 
     /// Goes on the watch over provisional changes; `None` where somebody is.

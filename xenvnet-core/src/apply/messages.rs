@@ -111,7 +111,11 @@ impl Applier<'_> {
                 requests
             }
             Step::ForgetDrops { table, vif, reasons } => nf::guard::forget_drops(*table, *vif, reasons),
-            Step::AddHook { vif } => nf::add_hook(*vif),
+            Step::AddHook { vif } => {
+                let mut requests = self.missing(&[Table::Inet, Table::Netdev], step)?;
+                requests.extend(nf::add_hook(*vif));
+                requests
+            }
             Step::DeleteHook { vif } => {
                 // Before Linux 6.16 the chain goes with its device.
                 let chain = self.answered(nf::get_hook(*vif), step)?;
@@ -166,16 +170,37 @@ impl Applier<'_> {
             Step::AddMasquerade { masquerade } if self.tolerant && !self.rules_of(masquerade, step)?.is_empty() => {
                 Vec::new()
             }
-            Step::AddMasquerade { masquerade } => vec![nf::add_masquerade(masquerade)],
+            Step::AddMasquerade { masquerade } => {
+                let mut requests = self.missing(&[Table::Inet], step)?;
+                requests.push(nf::add_masquerade(masquerade));
+                requests
+            }
             Step::DeleteMasquerade { masquerade } => {
                 self.rules_of(masquerade, step)?.into_iter().map(nf::delete_masquerade).collect()
             }
-            Step::AddForward { forward, .. } => nf::forwards::add(forward),
+            Step::AddForward { forward, .. } => {
+                let mut requests = self.missing(&[Table::Forwards], step)?;
+                requests.extend(nf::forwards::add(forward));
+                requests
+            }
             Step::DeleteForward { forward, alone } => nf::forwards::delete(forward, *alone),
-            Step::AddNetwork { record } => vec![nf::networks::add(record)],
+            Step::AddNetwork { record } => {
+                let mut requests = self.missing(&[Table::Inet], step)?;
+                requests.push(nf::networks::add(record));
+                requests
+            }
             Step::DeleteNetwork { record } => vec![nf::networks::delete(record)],
             Step::SetSysctl { .. } => Vec::new(),
         })
+    }
+
+    /// Putting back, tables that somebody took away meanwhile are made again.
+    fn missing(&mut self, tables: &[Table], step: &Step) -> Result<Vec<Request>> {
+        if !self.tolerant {
+            return Ok(Vec::new());
+        }
+        let now = self.look(Needs { nat: true, at_ingress: true, forwards: true, ..Needs::default() }, step)?;
+        Ok(tables.iter().filter(|table| !now.has(**table)).flat_map(|table| nf::add_table(*table)).collect())
     }
 
     /// A plan may be old: guests that came to a bridge since go down before it goes. Off the bridge nothing

@@ -52,7 +52,7 @@ pub(super) fn carry_out(
     if let Some(held) = held.as_mut().filter(|_| !inverse.is_empty()) {
         let numbers = named(plan).into_iter().filter_map(|name| Some((name, seen.link(name)?.index)));
         let Terms { of_networks, confirm_within, .. } = terms;
-        let beginning = Beginning { seen: numbers.collect(), of_networks, confirm_within };
+        let beginning = Beginning { seen: numbers.collect(), of_networks, of_undo: false, confirm_within };
         held.begin(&inverse, beginning).map_err(failed)?;
     }
     let result = Applier::new(edge, sysctls, seen).taking_over(terms.learned).apply(plan);

@@ -3,7 +3,7 @@
 use super::undo::{PutBack, recover_those};
 use super::{Host, Inner, state_of};
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal;
+use crate::journal::{self, Entry};
 use crate::operation::Operation;
 use crate::plan::{Outcome, Plan};
 use crate::state::Provisional;
@@ -179,7 +179,9 @@ impl<H: Borrow<Host>> Sentinel<H> {
         let Inner { edge, sysctls, state, .. } = &mut *inner;
         let mut held = state_of(state, WATCH)?.lock()?;
         // Perhaps another guard was killed while it put something back.
-        recover_those(edge, sysctls.as_ref(), &mut held, WATCH, |entry| entry.confirm_by.is_none())?;
+        let is_plain = |entry: &Entry| entry.confirm_by.is_none();
+        // What cannot come back is no reason not to put back what nobody confirms.
+        let recovered = recover_those(edge, sysctls.as_ref(), &mut held, WATCH, is_plain);
         let now = journal::now();
         let mut waiting: Vec<_> = held.provisional()?;
         waiting.sort_by_key(|(_, wait)| std::cmp::Reverse(wait.entry.time));
@@ -194,7 +196,7 @@ impl<H: Borrow<Host>> Sentinel<H> {
                 due.insert(name.clone());
             }
         }
-        let (mut seen, mut failure) = (Unconfirmed::Nothing, None);
+        let (mut seen, mut failure) = (Unconfirmed::Nothing, recovered.err());
         for (name, wait) in waiting {
             if !due.contains(&name) {
                 let left = Duration::from_nanos(u64::try_from(wait.until - now).unwrap_or(u64::MAX));
@@ -208,7 +210,8 @@ impl<H: Borrow<Host>> Sentinel<H> {
             let back = PutBack::by_force(name.clone(), entry.clone(), edge, settings, knowing);
             let done = match back.and_then(|back| back.carry_out(edge, settings, &mut held, UNCONFIRMED)) {
                 // Perhaps what was built on it since stands in the way: it is to come back all the same.
-                Err(_) if entry.only_starts() => {
+                Err(error) if entry.only_starts() => {
+                    log::warn!("{error}; it is put back step by step");
                     // What is left of it half-way does not look like a network that could be stopped.
                     let back = PutBack::noted(name, entry, edge);
                     back.and_then(|back| back.carry_out(edge, settings, &mut held, UNCONFIRMED))

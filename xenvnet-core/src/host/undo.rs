@@ -36,6 +36,11 @@ impl Host {
         let Inner { edge, sysctls, state, .. } = &mut *inner;
         let held = state_of(state, UNDO)?.lock()?;
         let (name, entry) = newest(&held)?;
+        if entry.of_undo && !entry.is_closed() {
+            // What an undo that was cut off had begun comes back first; then what it was to put back.
+            let changed = held.newest_but(&name)?.map(|(_, changed)| changed.inverse);
+            return Ok(entry.inverse.then(changed.unwrap_or_default()));
+        }
         Ok(PutBack::of(name, entry, edge, sysctls.as_ref(), self.place.knowing)?.plan)
     }
 
@@ -56,6 +61,8 @@ impl Host {
         let mut inner = self.inner()?;
         let Inner { edge, sysctls, state, .. } = &mut *inner;
         let mut held = state_of(state, UNDO)?.lock()?;
+        let is_undo = |entry: &Entry| entry.of_undo;
+        let _ = recover_those(edge, sysctls.as_ref(), &mut held, UNDO, is_undo)?;
         let (name, entry) = newest(&held)?;
         let back = PutBack::of(name, entry, edge, sysctls.as_ref(), self.place.knowing)?;
         let plan = back.carry_out(edge, sysctls.as_ref(), &mut held, UNDO)?;
@@ -142,6 +149,8 @@ pub(super) struct PutBack {
 enum Way {
     /// Networks are stopped and started as the host is by now: a change like any other.
     Opposite,
+    /// The same for who cannot ask: whoever comes after a crash goes on, and does not bring it back.
+    Onward,
     /// Step by step as it was noted, where the host still is what the change made it: all of it or nothing.
     Retraced,
     /// As far as it can be: nobody knows how far the change went.
@@ -185,7 +194,10 @@ impl PutBack {
         let operations = if entry.is_closed() { opposite(&entry) } else { Vec::new() };
         match operations.is_empty() {
             true => PutBack::noted(name, entry, edge),
-            false => PutBack::opposite(name, entry, &operations, edge, sysctls, knowing),
+            false => {
+                let back = PutBack::opposite(name, entry, &operations, edge, sysctls, knowing)?;
+                Ok(PutBack { way: Way::Onward, ..back })
+            }
         }
     }
 
@@ -239,10 +251,21 @@ impl PutBack {
                     error.and(errors).with_advice(IN_BETWEEN)
                 })?;
             }
+            Way::Onward => {
+                held.reopen(&self.name)?;
+                applier.apply(&self.plan).map_err(|failure| {
+                    // All is as it was: it still waits for somebody to confirm it.
+                    if failure.error.kind() != ErrorKind::Undo {
+                        let waits = held.postpone(&self.name);
+                        waits.unwrap_or_else(|error| log::warn!("{error}"));
+                    }
+                    failure.error
+                })?;
+            }
             Way::Opposite | Way::Retraced => {
                 let numbers =
                     named(&self.plan).into_iter().filter_map(|name| Some((name, self.seen.link(name)?.index)));
-                let beginning = Beginning { seen: numbers.collect(), ..Beginning::default() };
+                let beginning = Beginning { seen: numbers.collect(), of_undo: true, ..Beginning::default() };
                 let unwritten =
                     |error: std::io::Error| Error::cannot(ErrorKind::State, "write the journal", error.to_string());
                 let journal = held.begin_to_undo(&self.plan.inverse(), beginning).map_err(unwritten)?;
@@ -251,10 +274,10 @@ impl PutBack {
                     _ => applier.retrace(&self.plan),
                 };
                 // Where what failed could not be put back either, whoever comes next tries again.
-                if done.as_ref().map_or_else(|failure| failure.error.kind() != ErrorKind::Undo, |()| true) {
-                    held.end_to_undo(&journal).map_err(unwritten)?;
-                }
+                let is_half_done = matches!(&done, Err(failure) if failure.error.kind() == ErrorKind::Undo);
+                let ended = if is_half_done { Ok(()) } else { held.end_to_undo(&journal) };
                 done.map_err(|failure| failure.error)?;
+                ended.map_err(unwritten)?;
             }
         }
         let noted = held.asked_for(&self.plan);
