@@ -61,7 +61,7 @@ pub(crate) struct Row {
 
 /// Whether an `undo` of networks that breaks off, and does not come back either, can be ended: it starts
 /// or stops them anew, and does not write down what it does.
-const UNDO_IS_WRITTEN_DOWN: bool = false;
+const UNDO_IS_WRITTEN_DOWN: bool = true;
 
 /// After so many wrong points the rest says nothing new.
 const ENOUGH: usize = 8;

@@ -410,6 +410,18 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_is_cut_short_is_an_error_and_nobody_waits_for_its_rest() {
+        let whole = [message(16, 0, 1, b"good"), message(DONE, 0, 1, &[0; 4])].concat();
+        for end in 1..whole.len() {
+            let cut = |_| Ok(whole[..end].to_vec());
+            let error = channel((0..1).map(cut).collect()).dump(&request()).unwrap_err();
+            // At the end of a message nothing tells that there was to be another one.
+            let is_between = end == 20;
+            assert_eq!(error.kind() == io::ErrorKind::TimedOut, is_between, "{end}: {error}");
+        }
+    }
+
+    #[test]
     fn an_overrun_query_is_asked_again_after_draining() {
         let overrun = Err(transport::errno(libc::ENOBUFS));
         let answers = vec![overrun, Ok(error(1, 16)), Ok(Vec::new())];
