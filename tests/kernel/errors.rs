@@ -190,7 +190,7 @@ fn tables_of_our_name_that_are_not_ours() {
          comment \"layout 999: interfaces of guests\"; }");
     let error = refused(
         ErrorKind::Unsupported,
-        "cannot set antispoof on vif1.0: table bridge xenvnet has layout 999, this version knows layout 2",
+        "cannot set antispoof on vif1.0: table bridge xenvnet has layout 999, this version knows layout 3",
         || host.set_antispoof(vif, lock()),
     );
     assert_eq!(error.advice(), Some("use the version of xenvnet that made it"));

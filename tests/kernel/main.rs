@@ -30,6 +30,7 @@ mod rules;
 mod second_day;
 mod seeds;
 mod shields;
+mod strays;
 mod street;
 mod system_calls;
 mod theft;

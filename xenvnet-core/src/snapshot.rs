@@ -109,7 +109,7 @@ pub struct Snapshot {
 }
 
 /// The layout of our tables that this version writes; it is stored in them.
-pub(crate) const LAYOUT: u32 = 2;
+pub(crate) const LAYOUT: u32 = 3;
 
 impl Snapshot {
     /// The interface of this name.

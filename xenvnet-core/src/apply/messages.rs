@@ -156,10 +156,8 @@ impl Applier<'_> {
             Step::AddMasquerade { masquerade } if self.tolerant && !self.rules_of(masquerade, step)?.is_empty() => {
                 Vec::new()
             }
-            Step::AddMasquerade { masquerade } => vec![nf::add_masquerade(masquerade)],
-            Step::DeleteMasquerade { masquerade } => {
-                self.rules_of(masquerade, step)?.into_iter().map(nf::delete_masquerade).collect()
-            }
+            Step::AddMasquerade { masquerade } => nf::add_masquerade(masquerade).into(),
+            Step::DeleteMasquerade { masquerade } => self.delete_masquerade(masquerade, step)?,
             Step::AddForward { forward, .. } => nf::forwards::add(forward),
             Step::DeleteForward { forward, alone } => nf::forwards::delete(forward, *alone),
             Step::AddNetwork { record } => vec![nf::networks::add(record)],
@@ -209,6 +207,26 @@ impl Applier<'_> {
         Ok(rules.filter(|(rule, _)| rule == masquerade).map(|(_, handle)| handle).collect())
     }
 
+    /// The rules for a subnet, and with the last rule of all their chain.
+    fn delete_masquerade(&mut self, masquerade: &Masquerade, step: &Step) -> Result<Vec<Request>> {
+        let rules = self.dump(&nf::get_masquerades(), step)?.messages;
+        let goes = |rule: &Masquerade| {
+            let delete = |step: &Step| matches!(step, Step::DeleteMasquerade { masquerade } if masquerade == rule);
+            rule == masquerade || self.pending.iter().any(|pending| delete(&pending.step))
+        };
+        let comes = self.pending.iter().any(|pending| matches!(pending.step, Step::AddMasquerade { .. }));
+        let stays = |body: &[u8]| match nf::parse_masquerade(body) {
+            Some((rule, _)) => !goes(&rule),
+            None => nf::is_postrouting(body),
+        };
+        let is_last = !comes && !rules.iter().any(|(_, body)| stays(body));
+        let found: Vec<_> = rules.iter().filter_map(|(_, body)| nf::parse_masquerade(body)).collect();
+        let found = found.into_iter().filter(|(rule, _)| rule == masquerade).map(|(_, handle)| handle);
+        let deleted: Vec<_> = found.map(nf::delete_masquerade).collect();
+        let chain = (is_last && !deleted.is_empty()).then(nf::delete_masquerading);
+        Ok(deleted.into_iter().chain(chain).collect())
+    }
+
     pub(super) fn dump(&mut self, request: &Request, step: &Step) -> Result<Answer> {
         let verb = step.verb();
         self.edge.netfilter(&verb)?.dump(request).map_err(|error| transport(&verb, &error))
@@ -228,10 +246,13 @@ impl Applier<'_> {
                 !(is_empty(four)? && is_empty(six)?)
             }
             Table::Inet => {
-                !is_empty(nf::networks::get_every())? || !is_empty(nf::at_ingress::get_every())? || {
-                    let rules = self.dump(&nf::get_masquerades(), step)?;
-                    rules.messages.iter().any(|(_, body)| nf::is_postrouting(body))
-                }
+                !is_empty(nf::guard::get_every(Table::Bridge))?
+                    || !is_empty(nf::networks::get_every())?
+                    || !is_empty(nf::at_ingress::get_every())?
+                    || {
+                        let rules = self.dump(&nf::get_masquerades(), step)?;
+                        rules.messages.iter().any(|(_, body)| nf::is_postrouting(body))
+                    }
             }
         };
         Ok(if in_use { Vec::new() } else { vec![nf::delete_table(table)] })

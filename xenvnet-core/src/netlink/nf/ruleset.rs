@@ -272,24 +272,25 @@ fn inet() -> Ruleset {
         set(AT_INGRESS, &[IFNAME], "interfaces that are held where their frames come in"),
     ];
     sets.extend(drop_sets);
-    chains.extend([
-        Chain {
-            name: "prerouting",
-            hook: Some(Hook { kind: "filter", number: NF_PREROUTING, priority: FIRST }),
-            // From Linux 6.16 on the hook of an interface stays with its name: an interface of a
-            // guest that was renamed has none. Bridged ones never come by here under their own name.
-            rules: vec![
-                Rule::new().iifgroup(VIF_GROUP).iifname_in(&[], AT_INGRESS, true).goto(drop(DropReason::Unguarded)),
-            ],
-        },
-        Chain {
-            name: POSTROUTING,
-            // Source NAT's own place (NF_IP_PRI_NAT_SRC).
-            hook: Some(Hook { kind: "nat", number: NF_POSTROUTING, priority: 100 }),
-            rules: Vec::new(),
-        },
-    ]);
+    chains.extend([Chain {
+        name: "prerouting",
+        hook: Some(Hook { kind: "filter", number: NF_PREROUTING, priority: FIRST }),
+        // Bridged interfaces never come by here under their own name, unless their bridge is gone.
+        // And from Linux 6.16 on the hook of an interface stays with its name: an interface of a
+        // guest that was renamed has none.
+        rules: vec![
+            Rule::new().iifgroup(VIF_GROUP).iifname_in(&[], AT_INGRESS, true).goto(drop(DropReason::Unguarded)),
+        ],
+    }]);
     Ruleset { sets, chains }
+}
+
+/// The chain of masquerade rules. It comes with the first and goes with the last of them: wherever a
+/// chain of type nat is, the kernel tracks all connections.
+pub(super) fn masquerading() -> Chain {
+    // Source NAT's own place (NF_IP_PRI_NAT_SRC).
+    let hook = Hook { kind: "nat", number: NF_POSTROUTING, priority: 100 };
+    Chain { name: POSTROUTING, hook: Some(hook), rules: Vec::new() }
 }
 
 /// What guests reach on dom0 itself.
