@@ -20,6 +20,7 @@ mod load;
 mod matrix;
 mod memory;
 mod network;
+mod pages;
 mod pair;
 mod passage;
 mod ports;

@@ -330,6 +330,7 @@ fn is_register(name: &str, path: &[u16]) -> bool {
     matches!(
         (name, path),
         ("payload" | "cmp" | "range" | "exthdr" | "ct" | "immediate" | "meta", [1])
+            | ("payload", [5])
             | ("bitwise", [1 | 2])
             | ("lookup", [2 | 3])
             | ("dynset", [4])

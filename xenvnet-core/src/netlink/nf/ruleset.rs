@@ -4,7 +4,7 @@
 //! What a locked guest may send is in `policy`: one text for all tables that hold guests.
 
 use super::accounts::{self, SENT};
-use super::expr::{Base, ETHER_DADDR, IP_DADDR, IP6_DADDR, Is, Rule, Verdict};
+use super::expr::{Base, ETHER_DADDR, IP_DADDR, IP6_DADDR, IP6_HOP_LIMIT, Is, Rule, Verdict};
 use super::policy;
 use crate::drops::DropReason;
 use crate::table::Table;
@@ -214,16 +214,32 @@ fn guests(table: Table) -> Ruleset {
     sets.extend(drop_sets);
     chains.extend(policy::chains());
     if table == Table::Bridge {
-        chains.push(Chain {
-            name: "prerouting",
+        let prerouting = |name, priority, rules| Chain {
+            name,
+            hook: Some(Hook { kind: "filter", number: NF_PREROUTING, priority }),
+            rules,
+        };
+        let ip6 = || Rule::new().ether_type(ETH_IP6).iifname_in(&[], GUARDED, false);
+        chains.extend([
+            // The kernel looks for the transport header once for each base chain, and takes what memory held
+            // before for an IPv6 header that is still in pages (ipv6_find_hdr in net/ipv6/exthdrs_core.c). Who
+            // writes to a header has it out of them: so the next chain sees what is there.
+            prerouting(
+                "linear",
+                FIRST - 1,
+                vec![ip6().written_back(IP6_HOP_LIMIT).accept(), ip6().goto(drop(DropReason::Ip6))],
+            ),
             // Before everybody else's tables: what we let go on, they may still drop.
-            hook: Some(Hook { kind: "filter", number: NF_PREROUTING, priority: FIRST }),
-            rules: vec![
-                Rule::new().iifname_in(&[], GUARDED, false).goto("locked"),
-                // A guest's interface that is not locked by its name: renamed, or not made by us.
-                Rule::new().iifgroup(VIF_GROUP).goto(drop(DropReason::Unguarded)),
-            ],
-        });
+            prerouting(
+                "prerouting",
+                FIRST,
+                vec![
+                    Rule::new().iifname_in(&[], GUARDED, false).goto("locked"),
+                    // A guest's interface that is not locked by its name: renamed, or not made by us.
+                    Rule::new().iifgroup(VIF_GROUP).goto(drop(DropReason::Unguarded)),
+                ],
+            ),
+        ]);
     }
     if table == Table::Netdev {
         for chain in &mut chains {
