@@ -150,7 +150,10 @@ impl Operation {
                 needs.twins.extend(vif.twin());
                 needs.at_ingress = true;
             }
-            Operation::MasqueradeSubnet(_) => needs.nat = true,
+            Operation::MasqueradeSubnet(masquerade) => {
+                needs.nat = true;
+                needs.links.extend(masquerade.uplink);
+            }
             // The table goes with the last thing in it.
             Operation::UnmasqueradeSubnet(_) => {
                 needs.nat = true;
