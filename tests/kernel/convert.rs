@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use xenvnet_core::{Antispoof, Attachment, ErrorKind, Host, Masquerade, Outcome, Severity};
+use xenvnet_core::{Antispoof, Attachment, Dom0 as Access, ErrorKind, Host, Masquerade, Operation, Outcome, Severity};
 use xenvnet_tests::{Dom0, Dump, FakeVif, Frame, Ip4, Witness, ether, ip, nft, nft_ruleset, program, udp};
 
 /// A host that an older version left behind: `vif1.0` is attached and locked, `vif2.0` is new, and
@@ -35,12 +35,26 @@ impl Heirloom {
 
     /// With what the first layout's version made of it.
     fn build() -> Option<Heirloom> {
+        Heirloom::left_by(1, "")
+    }
+
+    /// With what the second layout's version made of it: `vif2.0` is routed, both are accounted.
+    fn of_the_second_layout() -> Option<Heirloom> {
+        let heirloom = Heirloom::left_by(2, "flood off group_fwd_mask 0xfffd")?;
+        ip("link set vif2.0 group 7777 address fe:ff:ff:ff:ff:ff addrgenmode none");
+        ip("link set vif2.0 up");
+        heirloom.new.wait_for_carrier();
+        Some(heirloom)
+    }
+
+    /// With the tables of a layout, and a port as its version made it.
+    fn left_by(layout: u32, flags: &str) -> Option<Heirloom> {
         let heirloom = Heirloom::bare()?;
-        nft(&std::fs::read_to_string(published("layout-1.nft")).unwrap());
+        nft(&std::fs::read_to_string(published(&format!("layout-{layout}.nft"))).unwrap());
         for line in [
             "link set vif1.0 group 7777 address fe:ff:ff:ff:ff:ff addrgenmode none",
             "link set vif1.0 master xenbr0",
-            "link set vif1.0 type bridge_slave learning off locked on",
+            &format!("link set vif1.0 type bridge_slave learning off locked on {flags}"),
             "link set vif1.0 up",
         ] {
             ip(line);
@@ -165,21 +179,16 @@ fn a_bridged_guest_converts_its_table_while_frames_run() {
     let tables = Dump::take().rules().to_owned();
     assert_eq!(heirloom.attach_new(), Outcome::Unchanged);
 
-    // What no change has touched yet is an older version's, and is converted by a repair.
+    // What no change has touched yet is an older version's, and is mended by a repair.
     let report = heirloom.host().verify().unwrap();
     assert_eq!(
         told(&report),
         [
-            "note old_layout: table inet xenvnet has the older layout 1",
             "hole port_flags: vif1.0: bridge port flags are learning off, locked on, flood on, isolated off; they should \
              be learning off, locked on, flood off, isolated off, group_fwd_mask 0xfffd",
         ]
     );
-    heirloom.holds_under_load(|| {
-        let witness = Witness::start();
-        heirloom.host().repair().unwrap();
-        assert_eq!(witness.nft_batches(), 1);
-    });
+    heirloom.holds_under_load(|| drop(heirloom.host().repair().unwrap()));
     assert_eq!(told(&heirloom.host().verify().unwrap()), Vec::<String>::new());
     forget_drops();
     let repaired = Dump::take().rules().to_owned();
@@ -233,7 +242,7 @@ fn a_repair_alone_converts_everything() {
     assert_eq!(converted, fresh(|_| ()));
 }
 
-/// Whoever only takes something away from an old table needs no new one.
+/// Whoever changes a lock has the tables of this version; whoever only takes something away needs none.
 #[test]
 fn an_old_guest_can_be_changed_and_detached() {
     let Some(heirloom) = Heirloom::build() else { return };
@@ -242,14 +251,92 @@ fn an_old_guest_can_be_changed_and_detached() {
         heirloom.host().set_antispoof(heirloom.old.name, lock()).unwrap();
         heirloom.host().attach_vif(&again).unwrap();
     });
-    let old = "note old_layout: table inet xenvnet has the older layout 1";
-    assert_eq!(told(&heirloom.host().verify().unwrap()), [old]);
+    assert_eq!(told(&heirloom.host().verify().unwrap()), Vec::<String>::new());
     drop(heirloom);
     let Some(heirloom) = Heirloom::build() else { return };
     heirloom.host().detach_vif(heirloom.old.name).unwrap();
     assert!(!nft_ruleset().contains("vif1.0"), "{}", nft_ruleset());
     assert_eq!(heirloom.host().undo().unwrap(), Outcome::Changed);
     heirloom.holds_under_load(|| ());
+}
+
+/// What a fresh host has that is like the one of the second layout's version.
+fn fresh_second(of: impl FnOnce(&Heirloom)) -> String {
+    let heirloom = Heirloom::bare().unwrap();
+    let host = heirloom.host();
+    let bridged = Attachment::bridged(heirloom.old.name, name("xenbr0"), lock().dhcp_client(true));
+    host.attach_vif(&bridged.untracked(true).accounted(true)).unwrap();
+    let own = Antispoof::new(VICTIM).ip("10.1.0.2".parse().unwrap()).ip("2001:db8:1::/64".parse().unwrap());
+    let routed = Attachment::routed(heirloom.new.name, own).dom0(Access::Closed);
+    host.attach_vif(&routed.accounted(true)).unwrap();
+    host.masquerade_subnet(&Masquerade::new("10.98.98.0/24".parse().unwrap())).unwrap();
+    let access = "services(dhcp,icmp,ra,tcp:22)".parse().unwrap();
+    host.run(&Operation::SetDom0 { interface: name("xenbr0"), access }).unwrap();
+    of(&heirloom);
+    forget_drops();
+    Dump::take().rules().to_owned()
+}
+
+/// A guest that is bridged to a host of the second layout's version.
+fn attach_third(heirloom: &Heirloom) -> FakeVif {
+    let third = heirloom.dom0.guest("vif3.0", "00:16:3e:00:00:03");
+    let own = Antispoof::new(third.mac).ip("10.98.98.4".parse().unwrap());
+    heirloom.host().attach_vif(&Attachment::bridged(third.name, name("xenbr0"), own)).unwrap();
+    third
+}
+
+#[test]
+fn the_second_layout_is_converted_by_a_repair() {
+    let Some(heirloom) = Heirloom::of_the_second_layout() else { return };
+    let report = heirloom.host().verify().unwrap();
+    let old: BTreeSet<_> = report.findings.iter().map(|found| (found.severity(), found.kind())).collect();
+    assert_eq!(old.into_iter().collect::<Vec<_>>(), [(Severity::Note, "old_layout")], "{report}");
+    let sent = heirloom.holds_under_load(|| {
+        let witness = Witness::start();
+        heirloom.host().repair().unwrap();
+        assert_eq!(witness.nft_batches(), 1);
+    });
+    assert_eq!(heirloom.dropped(), sent);
+    assert_eq!(told(&heirloom.host().verify().unwrap()), Vec::<String>::new());
+    forget_drops();
+    let converted = Dump::take().rules().to_owned();
+    drop(heirloom);
+    assert_eq!(converted, fresh_second(|_| ()));
+}
+
+/// The tables that hold guests become those of this version when one comes, with what stands in them.
+#[test]
+fn the_second_layout_is_converted_by_a_guest_that_comes() {
+    let Some(heirloom) = Heirloom::of_the_second_layout() else { return };
+    let mut third = None;
+    heirloom.holds_under_load(|| {
+        let witness = Witness::start();
+        third = Some(attach_third(&heirloom));
+        assert_eq!(witness.nft_batches(), 1);
+    });
+    heirloom.host().repair().unwrap();
+    forget_drops();
+    let converted = Dump::take().rules().to_owned();
+    drop(heirloom);
+    let mut third = None;
+    assert_eq!(converted, fresh_second(|heirloom| third = Some(attach_third(heirloom))));
+}
+
+/// Where nothing is masqueraded there is no chain of type nat any more, and nothing is tracked for it.
+#[test]
+fn the_second_layouts_empty_chain_of_masquerade_rules_goes() {
+    let Some(heirloom) = Heirloom::of_the_second_layout() else { return };
+    let rule = Masquerade::new("10.98.98.0/24".parse().unwrap());
+    nft("flush chain inet xenvnet postrouting");
+    let tracks = || nft_ruleset().contains("type nat");
+    assert!(tracks());
+    let guest = attach_third(&heirloom);
+    assert!(!tracks(), "{}", nft_ruleset());
+    heirloom.host().masquerade_subnet(&rule).unwrap();
+    assert!(tracks());
+    heirloom.host().unmasquerade_subnet(&rule).unwrap();
+    assert!(!tracks(), "{}", nft_ruleset());
+    drop(guest);
 }
 
 #[test]
@@ -270,7 +357,7 @@ fn a_newer_layout_is_refused_and_left_alone() {
     ];
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-        assert!(error.to_string().contains("xenvnet has layout 999, this version knows layout 2"), "{error}");
+        assert!(error.to_string().contains("xenvnet has layout 999, this version knows layout 3"), "{error}");
         assert_eq!(error.advice(), Some("use the version of xenvnet that made it"));
     }
     Dump::take().assert_same(&before, "after a newer layout was refused");

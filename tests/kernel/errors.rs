@@ -77,6 +77,23 @@ fn values_that_cannot_be_meant() {
 }
 
 #[test]
+fn an_uplink_by_which_nothing_leaves() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let _outside = dom0.cable("peth0", "02:00:00:00:00:09");
+    let rule = Masquerade::new("10.0.0.0/8".parse().unwrap()).uplink(name("peth0"));
+    dom0.host.masquerade_subnet(&rule).unwrap();
+    dom0.host.unmasquerade_subnet(&rule).unwrap();
+    ip("link set peth0 master xenbr0");
+    let error = refused(
+        ErrorKind::InvalidArgument,
+        "cannot masquerade 10.0.0.0/8 via peth0: peth0 is a port of xenbr0: what dom0 routes leaves by the bridge",
+        || dom0.host.masquerade_subnet(&rule),
+    );
+    assert_eq!(error.advice(), Some("name the bridge: xenbr0"));
+}
+
+#[test]
 fn interfaces_that_are_not_there() {
     let Some(dom0) = Dom0::enter() else { return };
     let host = &dom0.host;
@@ -190,7 +207,7 @@ fn tables_of_our_name_that_are_not_ours() {
          comment \"layout 999: interfaces of guests\"; }");
     let error = refused(
         ErrorKind::Unsupported,
-        "cannot set antispoof on vif1.0: table bridge xenvnet has layout 999, this version knows layout 2",
+        "cannot set antispoof on vif1.0: table bridge xenvnet has layout 999, this version knows layout 3",
         || host.set_antispoof(vif, lock()),
     );
     assert_eq!(error.advice(), Some("use the version of xenvnet that made it"));

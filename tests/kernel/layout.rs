@@ -28,33 +28,42 @@ fn the_tables_are_those_that_were_published() {
     dom0.host.masquerade_subnet(&Masquerade::new("10.98.98.0/24".parse().unwrap())).unwrap();
     let access = "services(dhcp,icmp,ra,tcp:22)".parse().unwrap();
     dom0.host.run(&Operation::SetDom0 { interface: name("xenbr0"), access }).unwrap();
-    for (table, file) in [
-        ("bridge xenvnet", "layout-2-bridge.json"),
-        ("netdev xenvnet", "layout-2-netdev.json"),
-        ("inet xenvnet", "layout-2-inet.json"),
-        ("inet xenvnet_dom0", "layout-2-dom0.json"),
-        ("bridge xenvnet_untracked", "layout-2-untracked.json"),
-        ("bridge xenvnet_accounts", "layout-2-accounts.json"),
-        ("inet xenvnet_accounts", "layout-2-routed-accounts.json"),
-    ] {
+    for (table, file) in TABLES {
+        let file = format!("layout-3-{file}.json");
         if std::env::var_os("XENVNET_WRITE_LAYOUT").is_some() {
-            std::fs::write(published(file), listing(table)).unwrap();
+            std::fs::write(published(&file), listing(table)).unwrap();
         }
-        assert_published(table, file);
+        assert_published(table, &file);
     }
 }
 
-/// The first layout was published in two forms: what `nft -f` loads, for the tests of conversion, is
+/// Former layouts were published in two forms: what `nft -f` loads, for the tests of conversion, is
 /// what `nft -j` listed.
 #[test]
-fn the_first_layout_is_one_in_both_its_forms() {
-    let Some(_dom0) = Dom0::enter() else { return };
-    let text = std::fs::read_to_string(published("layout-1.nft")).unwrap();
-    nft(&text);
-    assert_eq!(nft_ruleset(), text);
-    assert_published("bridge xenvnet", "layout-1-bridge.json");
-    assert_published("inet xenvnet", "layout-1-inet.json");
+fn former_layouts_are_one_in_both_their_forms() {
+    let Some(dom0) = Dom0::enter() else { return };
+    let _hooked = dom0.guest("vif2.0", "00:16:3e:00:00:02");
+    for (layout, tables) in [(1, &TABLES[..2]), (2, &TABLES)] {
+        let text = std::fs::read_to_string(published(&format!("layout-{layout}.nft"))).unwrap();
+        nft(&text);
+        assert_eq!(nft_ruleset(), text);
+        for (table, file) in tables {
+            assert_published(table, &format!("layout-{layout}-{file}.json"));
+        }
+        nft("flush ruleset");
+    }
 }
+
+/// Our tables, and the ends of the names of the files that they are published in.
+const TABLES: [(&str, &str); 7] = [
+    ("bridge xenvnet", "bridge"),
+    ("inet xenvnet", "inet"),
+    ("netdev xenvnet", "netdev"),
+    ("inet xenvnet_dom0", "dom0"),
+    ("bridge xenvnet_untracked", "untracked"),
+    ("bridge xenvnet_accounts", "accounts"),
+    ("inet xenvnet_accounts", "routed-accounts"),
+];
 
 #[track_caller]
 fn assert_published(table: &str, file: &str) {

@@ -68,7 +68,7 @@ pub(crate) fn bridge_by_ip(bridge: &str) {
 
 /// Polls what only the kernel's counters tell.
 #[track_caller]
-pub(crate) fn wait_for(what: &str, so: impl Fn() -> bool) {
+pub(crate) fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !so() {
         assert!(Instant::now() < deadline, "in vain: {what}");

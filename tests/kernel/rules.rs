@@ -156,8 +156,10 @@ fn holds_twice(mode: Mode, Rule { chain, words, .. }: &Rule) -> bool {
         // What comes to its end at an interface's own chain is dropped by that.
         words == "drop"
     };
+    // What cannot be written to is shorter than its header, or there was no memory for it.
+    let unwritten = chain == "linear" && words.ends_with("goto drop_ip6");
     // A header of another version is no IPv6 to the rules after either.
-    unguarded || end || (chain == "check_ip6" && words.contains("!= "))
+    unguarded || end || unwritten || (chain == "check_ip6" && words.contains("!= "))
 }
 
 /// A rule of our table.

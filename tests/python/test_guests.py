@@ -126,7 +126,7 @@ class TestDom0:
             assert oracle.sent_until("guest1.0", frame(b"let in"), lambda: heard() & {b"let in"})
         assert host.set_dom0("xenbr0", "open") is True
         assert host.set_dom0("xenbr0", Dom0.OPEN) is False
-        assert oracle.tables() == {"bridge xenvnet"}
+        assert oracle.tables() == {"bridge xenvnet", "inet xenvnet"}
 
     def test_a_network_says_so_itself(self, host: Host) -> None:
         before = oracle.host_state()

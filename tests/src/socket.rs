@@ -81,6 +81,17 @@ impl RawSocket {
         sent
     }
 
+    /// Sends a frame as one leaves a guest's emulated card: nothing but its Ethernet header is outside of
+    /// the kernel's pages. A packet socket does that by itself with what is longer than one.
+    ///
+    /// # Panics
+    /// When it is not that long, or the kernel does not take it.
+    pub fn send_in_pages(&self, frame: &[u8]) {
+        assert!(frame.len() > 4096, "a frame of {} bytes stays out of pages", frame.len());
+        let sent = self.put(frame);
+        assert_eq!(sent, Ok(frame.len()), "a frame in pages");
+    }
+
     /// The next frame that came in, if one comes before the deadline.
     pub fn receive(&self, deadline: Instant) -> Option<Vec<u8>> {
         let mut frame = vec![0; 65536];

@@ -61,7 +61,10 @@ impl Contents {
         match table {
             Table::Bridge => !self.guards.is_empty(),
             Table::Netdev => !self.ingress.is_empty(),
-            Table::Inet => !(self.ingress.is_empty() && self.masquerades.is_empty() && self.networks.is_empty()),
+            Table::Inet => {
+                let held = !(self.guards.is_empty() && self.ingress.is_empty());
+                held || !(self.masquerades.is_empty() && self.networks.is_empty())
+            }
             Table::Dom0 => !self.dom0.is_empty(),
             Table::Untracked => !self.untracked.is_empty(),
             Table::Forwards => !self.forwards.is_empty(),

@@ -274,11 +274,8 @@ pub(crate) fn step_guard(
     }
     let mut steps = Vec::new();
     if to.is_some() {
-        steps.extend(now.step_ready(table));
-        if table == Table::Netdev {
-            // Where a renamed interface is held back.
-            steps.extend(now.step_ready(Table::Inet));
-        }
+        // Where an interface is held back that lost its bridge or its name.
+        steps.extend([table, Table::Inet].into_iter().filter_map(|table| now.step_ready(table)));
     }
     steps.push(Step::SetGuard { table, vif, from: from.cloned(), to: to.cloned() });
     steps

@@ -139,8 +139,18 @@ impl Masquerade {
         if now.masquerades.contains(self) {
             return Ok(Plan::default());
         }
+        self.check_uplink(now)?;
         let table = now.step_ready(Table::Inet);
         Ok(table.into_iter().chain([Step::AddMasquerade { masquerade: self.clone() }]).collect())
+    }
+
+    /// By a port of a bridge nothing leaves that dom0 sends: it leaves by the bridge.
+    fn check_uplink(&self, now: &Snapshot) -> Result<()> {
+        let uplink = self.uplink.and_then(|uplink| now.link(uplink)).filter(|link| link.port.is_some());
+        let Some((uplink, bridge)) = uplink.and_then(|link| Some((link.name, link.master?))) else { return Ok(()) };
+        let what = format!("masquerade {self}");
+        let why = format!("{uplink} is a port of {bridge}: what dom0 routes leaves by the bridge");
+        Err(Error::cannot(ErrorKind::InvalidArgument, what, why).with_advice(format!("name the bridge: {bridge}")))
     }
 
     pub(crate) fn plan_delete(&self, now: &Snapshot) -> Result<Plan> {

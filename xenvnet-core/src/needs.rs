@@ -80,7 +80,7 @@ impl Needs {
         let wanted = [
             (Table::Bridge, guests),
             (Table::Netdev, ingress),
-            (Table::Inet, ingress || self.nat),
+            (Table::Inet, guests || ingress || self.nat),
             (Table::Dom0, self.all_dom0 || !self.dom0.is_empty()),
             (Table::Untracked, self.all_guards || self.untracking),
             (Table::Forwards, self.forwards),
@@ -150,7 +150,10 @@ impl Operation {
                 needs.twins.extend(vif.twin());
                 needs.at_ingress = true;
             }
-            Operation::MasqueradeSubnet(_) => needs.nat = true,
+            Operation::MasqueradeSubnet(masquerade) => {
+                needs.nat = true;
+                needs.links.extend(masquerade.uplink);
+            }
             // The table goes with the last thing in it.
             Operation::UnmasqueradeSubnet(_) => {
                 needs.nat = true;

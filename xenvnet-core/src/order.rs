@@ -24,6 +24,9 @@ pub(crate) fn touch_each_their_own(plans: &[Plan]) -> bool {
 /// it is down. A hook of its own finds the interface by its name, so it comes after.
 pub(crate) fn in_phases(plan: Plan) -> Plan {
     let mut steps: Vec<Step> = plan.once_ready().steps().to_vec();
+    // The inet table is made in the transaction that needs it.
+    let is_hook = |step: &Step| matches!(step, Step::AddHook { .. });
+    let inet = if steps.iter().any(is_hook) { 4 } else { 2 };
     steps.sort_by_key(|step| match step {
         // The kernel forgets these by itself when an interface goes down, and knows none that is.
         Step::DeleteRoute { .. } | Step::DeleteAddress { .. } | Step::DeleteEntry { .. } => 0,
@@ -31,8 +34,9 @@ pub(crate) fn in_phases(plan: Plan) -> Plan {
         Step::SetGuard { table: Table::Netdev, to: Some(_), .. } | Step::AddHook { .. } => 4,
         // With the lock of its guest, so that both are one transaction.
         Step::SetAccount { to: Some(Account { routed: true, .. }), .. } => 4,
-        Step::AddTable { table: Table::Netdev | Table::Inet | Table::RoutedAccounts } => 4,
-        Step::RewriteTable { table: Table::Netdev | Table::Inet | Table::RoutedAccounts } => 4,
+        Step::AddTable { table: Table::Inet } | Step::RewriteTable { table: Table::Inet } => inet,
+        Step::AddTable { table: Table::Netdev | Table::RoutedAccounts } => 4,
+        Step::RewriteTable { table: Table::Netdev | Table::RoutedAccounts } => 4,
         Step::AddTable { .. } | Step::RewriteTable { .. } | Step::SetGuard { .. } | Step::ForgetDrops { .. } => 2,
         Step::DeleteHook { .. } | Step::SetDom0 { .. } | Step::SetUntracked { .. } | Step::SetAccount { .. } => 2,
         Step::Check { .. } => 5,

@@ -113,7 +113,7 @@ pub struct Snapshot {
 }
 
 /// The layout of our tables that this version writes; it is stored in them.
-pub(crate) const LAYOUT: u32 = 2;
+pub(crate) const LAYOUT: u32 = 3;
 
 impl Snapshot {
     /// Reads a snapshot from JSON, as it is written by serde.

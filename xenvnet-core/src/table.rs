@@ -21,8 +21,9 @@ pub enum Table {
     /// `table netdev xenvnet`: the locks of interfaces that are held where their frames come in:
     /// routed guests, and both ports of a guest that has an emulated card too.
     Netdev,
-    /// `table inet xenvnet`: masquerading, the record of the networks that run, and the guard of
-    /// routed interfaces that were renamed.
+    /// `table inet xenvnet`: masquerading, the record of the networks that run, and the guard against
+    /// guests' interfaces that are in no lock's place: whose bridge is gone, or that were renamed. It
+    /// stands wherever a lock stands.
     #[serde(alias = "nat")]
     Inet,
     /// `table inet xenvnet_dom0`: what guests reach on dom0 itself.

@@ -172,12 +172,10 @@ impl Applier<'_> {
             }
             Step::AddMasquerade { masquerade } => {
                 let mut requests = self.missing(&[Table::Inet], step)?;
-                requests.push(nf::add_masquerade(masquerade));
+                requests.extend(nf::add_masquerade(masquerade));
                 requests
             }
-            Step::DeleteMasquerade { masquerade } => {
-                self.rules_of(masquerade, step)?.into_iter().map(nf::delete_masquerade).collect()
-            }
+            Step::DeleteMasquerade { masquerade } => self.delete_masquerade(masquerade, step)?,
             Step::AddForward { forward, .. } => {
                 let mut requests = self.missing(&[Table::Forwards], step)?;
                 requests.extend(nf::forwards::add(forward));
@@ -245,6 +243,26 @@ impl Applier<'_> {
         Ok(rules.filter(|(rule, _)| rule == masquerade).map(|(_, handle)| handle).collect())
     }
 
+    /// The rules for a subnet, and with the last rule of all their chain.
+    fn delete_masquerade(&mut self, masquerade: &Masquerade, step: &Step) -> Result<Vec<Request>> {
+        let rules = self.dump(&nf::get_masquerades(), step)?.messages;
+        let goes = |rule: &Masquerade| {
+            let delete = |step: &Step| matches!(step, Step::DeleteMasquerade { masquerade } if masquerade == rule);
+            rule == masquerade || self.pending.iter().any(|pending| delete(&pending.step))
+        };
+        let comes = self.pending.iter().any(|pending| matches!(pending.step, Step::AddMasquerade { .. }));
+        let stays = |body: &[u8]| match nf::parse_masquerade(body) {
+            Some((rule, _)) => !goes(&rule),
+            None => nf::is_postrouting(body),
+        };
+        let is_last = !comes && !rules.iter().any(|(_, body)| stays(body));
+        let found: Vec<_> = rules.iter().filter_map(|(_, body)| nf::parse_masquerade(body)).collect();
+        let found = found.into_iter().filter(|(rule, _)| rule == masquerade).map(|(_, handle)| handle);
+        let deleted: Vec<_> = found.map(nf::delete_masquerade).collect();
+        let chain = (is_last && !deleted.is_empty()).then(nf::delete_masquerading);
+        Ok(deleted.into_iter().chain(chain).collect())
+    }
+
     pub(super) fn dump(&mut self, request: &Request, step: &Step) -> Result<Answer> {
         let verb = step.verb();
         let answer = self.edge.netfilter(&verb)?.dump(request).map_err(|error| transport(&verb, &error))?;
@@ -265,10 +283,13 @@ impl Applier<'_> {
                 !(is_empty(four)? && is_empty(six)?)
             }
             Table::Inet => {
-                !is_empty(nf::networks::get_every())? || !is_empty(nf::at_ingress::get_every())? || {
-                    let rules = self.dump(&nf::get_masquerades(), step)?;
-                    rules.messages.iter().any(|(_, body)| nf::is_postrouting(body))
-                }
+                !is_empty(nf::guard::get_every(Table::Bridge))?
+                    || !is_empty(nf::networks::get_every())?
+                    || !is_empty(nf::at_ingress::get_every())?
+                    || {
+                        let rules = self.dump(&nf::get_masquerades(), step)?;
+                        rules.messages.iter().any(|(_, body)| nf::is_postrouting(body))
+                    }
             }
         };
         Ok(if in_use { Vec::new() } else { vec![nf::delete_table(table)] })

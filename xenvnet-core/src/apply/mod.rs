@@ -167,7 +167,8 @@ impl<'a> Applier<'a> {
             _ if self.rests_on_pending(step) => true,
             // What else is being made does not change what it finds.
             Step::RewriteTable { .. } => {
-                self.pending.iter().any(|pending| !matches!(pending.step, Step::AddTable { .. }))
+                let makes = |step: &Step| matches!(step, Step::AddTable { .. } | Step::RewriteTable { .. });
+                self.pending.iter().any(|pending| !makes(&pending.step))
             }
             _ => self.pending.iter().any(|pending| matches!(pending.step, Step::Up { .. } | Step::DeleteTable { .. })),
         };

@@ -20,7 +20,9 @@ impl Applier<'_> {
         let all: Vec<_> = macs.iter().map(|mac| (bridge, *mac)).collect();
         let Ok(places) = self.edge.places_of(&all) else { return false };
         let are_ours = places.iter().flatten().all(|place| place.learned || place.port == port);
-        self.learned.extend(are_ours.then_some(macs).unwrap_or_default());
+        if are_ours {
+            self.learned.extend(macs);
+        }
         are_ours
     }
 }

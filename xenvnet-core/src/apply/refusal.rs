@@ -58,10 +58,17 @@ pub(super) fn refused_step(step: &Step, refusal: &Refusal) -> Error {
     let error = |reason: &str| Error::kernel(step.verb(), reason, refusal.errno, words.clone());
     match (step, refusal.errno) {
         (_, libc::EPERM) => error("it takes a privilege"),
-        (Step::AddTable { table }, libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOENT) => {
+        (
+            Step::AddTable { .. } | Step::AddMasquerade { .. },
+            libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOENT,
+        ) => {
+            let options = match step {
+                Step::AddTable { table } => options(*table),
+                _ => "CONFIG_NFT_NAT and CONFIG_NFT_MASQ",
+            };
             error("this kernel's nf_tables lacks something that it needs")
                 .with_kind(ErrorKind::Unsupported)
-                .with_advice(format!("use a kernel with {}", options(*table)))
+                .with_advice(format!("use a kernel with {options}"))
         }
         (Step::AddHook { .. }, libc::EOPNOTSUPP | libc::ENOENT) => error("this kernel filters nothing at ingress")
             .with_kind(ErrorKind::Unsupported)
@@ -99,7 +106,7 @@ fn options(table: Table) -> &'static str {
     match table {
         Table::Bridge => "CONFIG_NF_TABLES_BRIDGE",
         Table::Netdev => "CONFIG_NF_TABLES_NETDEV and CONFIG_NETFILTER_INGRESS",
-        Table::Inet => "CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT and CONFIG_NFT_MASQ",
+        Table::Inet => "CONFIG_NF_TABLES_INET",
         Table::Dom0 => "CONFIG_NF_TABLES_INET and CONFIG_NFT_CT",
         Table::Untracked => "CONFIG_NF_TABLES_BRIDGE and CONFIG_NFT_CT",
         Table::Accounts => "CONFIG_NF_TABLES_BRIDGE",

@@ -36,6 +36,7 @@ impl Reading<'_> {
                     .filter(|(reason, _)| is_asked_at_once(*reason, fresh))
                     .map(|(_, question)| question),
             );
+            questions.extend(drops_of(Table::Inet, vif).map(|(_, question)| question));
             questions.push((About::Hook, nf::get_hook(vif)));
         }
         questions.extend(needs.untracked.iter().map(|vif| (About::Untracked, nf::untracked::get_one(*vif))));
@@ -56,8 +57,7 @@ impl Reading<'_> {
             }
             if self.snapshot.half_hooks.contains(&vif) || self.snapshot.ingress.contains_key(&vif) {
                 more.push((About::AtIngress, nf::at_ingress::get_one(vif)));
-                let drops = [Table::Netdev, Table::Inet].into_iter().flat_map(|table| drops_of(table, vif));
-                more.extend(drops.map(|(_, question)| question));
+                more.extend(drops_of(Table::Netdev, vif).map(|(_, question)| question));
                 matter.extend([Table::Netdev, Table::Inet]);
             }
         }

@@ -116,7 +116,8 @@ impl Host {
     /// matter: see [`Host::start_network`]. Needs Linux 5.2 (NAT in tables of family inet).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`], [`ErrorKind::Unsupported`]; those of [`Host::run`].
+    /// [`ErrorKind::InvalidArgument`], also for an uplink that is a port of a bridge, by which nothing of
+    /// dom0's leaves; [`ErrorKind::Unsupported`]; those of [`Host::run`].
     ///
     /// ```no_run
     /// # use xenvnet_core::{Host, Masquerade};

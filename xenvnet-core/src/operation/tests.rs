@@ -79,6 +79,7 @@ fn an_attach_filters_first_and_goes_up_last() {
     insta::assert_snapshot!(plan, @r#"
     ~ vif1.0: name vif1.0 -> web
     + table bridge xenvnet
+    + table inet xenvnet
     + web: locked mac=00:16:3e:00:00:02 ip=10.98.98.2
     ~ web: mac 02:00:00:00:00:03 -> fe:ff:ff:ff:ff:ff, group 0 -> 7777, ipv6 link-local on -> off, alias "" -> "vif1.0"
     + web: port of xenbr0, learning off, locked on, flood off, isolated on, group_fwd_mask 0xfffd, fdb 00:16:3e:00:00:02 static sticky
@@ -90,6 +91,7 @@ fn an_attach_filters_first_and_goes_up_last() {
     - web: port of xenbr0
     ~ web: mac fe:ff:ff:ff:ff:ff -> 02:00:00:00:00:03, group 7777 -> 0, ipv6 link-local off -> on, alias "vif1.0" -> ""
     - web: locked mac=00:16:3e:00:00:02 ip=10.98.98.2
+    - table inet xenvnet
     - table bridge xenvnet
     ~ web: name web -> vif1.0
     "#);

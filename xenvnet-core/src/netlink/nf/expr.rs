@@ -26,6 +26,8 @@ pub(crate) const ARP_SADDR_IP: Place = (Base::Network, 14, 4);
 pub(crate) const ARP_DADDR_IP: Place = (Base::Network, 24, 4);
 pub(crate) const IP_SADDR: Place = (Base::Network, 12, 4);
 pub(crate) const IP_DADDR: Place = (Base::Network, 16, 4);
+/// The last of the eight octets that begin an IPv6 header.
+pub(crate) const IP6_HOP_LIMIT: Place = (Base::Network, 7, 1);
 pub(crate) const IP6_SADDR: Place = (Base::Network, 8, 16);
 pub(crate) const IP6_DADDR: Place = (Base::Network, 24, 16);
 
@@ -106,6 +108,15 @@ impl Rule {
         self.reads_link |= matches!(base, Base::Link);
         self.add("payload", |data| {
             data.be32(1, register).be32(2, base as u32).be32(3, offset).be32(4, len);
+        })
+    }
+
+    /// A part of the packet written as it is: from then on its headers, up to there, are in one piece and
+    /// nobody else's. The rule ends where that cannot be.
+    pub(crate) fn written_back(self, place: Place) -> Rule {
+        let (base, offset, len) = place;
+        self.load(place, REGISTER).add("payload", |data| {
+            data.be32(5, REGISTER).be32(2, base as u32).be32(3, offset).be32(4, len);
         })
     }
 

@@ -6,7 +6,7 @@
 use super::elements::raw::{self, Raw};
 use super::expr::Rule;
 use super::hook::{is_hook, parse_hook};
-use super::ruleset::{Chain, POSTROUTING, Set, ingress_rules, layout_set, ruleset};
+use super::ruleset::{Chain, POSTROUTING, Set, ingress_rules, layout_set, masquerading, ruleset};
 use super::{HEADER, masquerade_rule, message, parse_layout, read_user_text, set_shape};
 use crate::contents::Contents;
 use crate::ifname::IfName;
@@ -151,14 +151,15 @@ impl Inspection {
                 Some(base) if *base != base_of(chain) => defects.push(format!("chain {} hooks elsewhere", chain.name)),
                 Some(_) => {}
             }
-            if !holds_masquerades(table, chain.name) {
-                defects.extend(self.rule_defect(chain.name, &chain.rules));
-            }
+            defects.extend(self.rule_defect(chain.name, &chain.rules));
         }
         for name in self.chains.keys().filter(|name| !expected.chains.iter().any(|chain| chain.name == **name)) {
-            match is_hook(name) && table == Table::Netdev {
-                true => defects.extend(self.rule_defect(name, &ingress_rules())),
-                false => defects.push(format!("chain {name} is not ours")),
+            if is_hook(name) && table == Table::Netdev {
+                defects.extend(self.rule_defect(name, &ingress_rules()));
+            } else if !holds_masquerades(table, name) {
+                defects.push(format!("chain {name} is not ours"));
+            } else if !self.keeps_chain(&masquerading()) {
+                defects.push(format!("chain {name} hooks elsewhere"));
             }
         }
         let unknown = |name: &&String| !is_anonymous(name) && !expected.sets.iter().any(|set| set.name == **name);
@@ -349,6 +350,7 @@ fn is_register(name: &str, path: &[u16]) -> bool {
     matches!(
         (name, path),
         ("payload" | "cmp" | "range" | "exthdr" | "ct" | "immediate" | "meta", [1])
+            | ("payload", [5])
             | ("bitwise", [1 | 2])
             | ("lookup", [2 | 3])
             | ("dynset", [4])

@@ -346,8 +346,17 @@ pub(crate) fn is_postrouting(body: &[u8]) -> bool {
     text(1) == Some(Table::Inet.name()) && text(2) == Some(POSTROUTING)
 }
 
-pub(crate) fn add_masquerade(masquerade: &Masquerade) -> Request {
-    add_rule(Table::Inet, POSTROUTING, masquerade_rule(masquerade))
+/// The rule, and its chain, whether that is there already or not.
+pub(crate) fn add_masquerade(masquerade: &Masquerade) -> [Request; 2] {
+    let chain = add_chain(Table::Inet, &ruleset::masquerading());
+    [chain, add_rule(Table::Inet, POSTROUTING, masquerade_rule(masquerade))]
+}
+
+/// Deletes the chain of masquerade rules, and with it whatever is in it.
+pub(crate) fn delete_masquerading() -> Request {
+    message(Table::Inet, libc::NFT_MSG_DELCHAIN, 0, |body| {
+        body.text(3, POSTROUTING);
+    })
 }
 
 fn masquerade_rule(masquerade: &Masquerade) -> Rule {

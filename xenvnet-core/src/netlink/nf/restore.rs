@@ -3,10 +3,11 @@
 use super::elements::raw;
 use super::hook::{add_hook, chain_of, is_hook};
 use super::inspect::{Inspection, holds_masquerades};
-use super::ruleset::{POSTROUTING, ingress_rules, ruleset};
-use super::{add_chain, add_masquerade, add_rule, add_rules, add_set, add_table, message};
+use super::ruleset::{POSTROUTING, ingress_rules, masquerading, ruleset};
+use super::{add_chain, add_masquerade, add_rule, add_rules, add_set, add_table, delete_masquerading, message};
 use crate::contents::Contents;
 use crate::ifname::IfName;
+use crate::masquerade::Masquerade;
 use crate::netlink::{CREATE, Request};
 use crate::table::Table;
 use nix::libc;
@@ -30,13 +31,15 @@ pub(crate) fn rewrite(table: Table, found: &Inspection, contents: Option<&Conten
     let mut requests = vec![message(table, libc::NFT_MSG_NEWTABLE, CREATE, |body| {
         body.be32(2, 0);
     })];
+    let masquerades = contents.map_or_else(|| found.masquerades(), |contents| contents.masquerades.clone());
     let wanted = |name: &str| expected.chains.iter().find(|chain| chain.name == name);
     let stays = |name: &str| match wanted(name) {
         Some(chain) => found.keeps_chain(chain),
+        None if holds_masquerades(table, name) => found.keeps_chain(&masquerading()) && !masquerades.is_empty(),
         None => table == Table::Netdev && is_hook(name),
     };
     // Rules first: a chain that others jump to cannot go.
-    for chain in found.chains.keys().filter(|name| !(holds_masquerades(table, name) && stays(name))) {
+    for chain in found.chains.keys() {
         requests.push(delete(table, libc::NFT_MSG_DELRULE, RULES_OF, chain));
     }
     for chain in found.chains.keys().filter(|name| !stays(name)) {
@@ -53,32 +56,40 @@ pub(crate) fn rewrite(table: Table, found: &Inspection, contents: Option<&Conten
     }
     for chain in expected.chains.iter().filter(|chain| !stays(chain.name)) {
         requests.push(add_chain(table, chain));
-        if holds_masquerades(table, chain.name) && contents.is_none() {
-            requests.extend(found.masquerades().iter().map(add_masquerade));
-        }
     }
     for hook in found.chains.keys().filter(|name| table == Table::Netdev && is_hook(name)) {
         requests.extend(ingress_rules().into_iter().map(|rule| add_rule(table, hook, rule)));
     }
     let kept: BTreeSet<&str> =
         expected.sets.iter().filter(|set| found.keeps_set(table, set)).map(|set| set.name).collect();
-    let postrouting_stays = stays(POSTROUTING);
     requests.extend(add_rules(table, expected.chains));
+    if table == Table::Inet {
+        requests.extend(masquerades.iter().flat_map(add_masquerade));
+    }
     if let Some(contents) = contents {
-        requests.extend(refill(table, found, contents, |set| kept.contains(set), postrouting_stays));
+        requests.extend(refill(table, found, contents, |set| kept.contains(set)));
     }
     requests
 }
 
-/// Makes the elements, the rules that masquerade and the hooks of a table what they are to be. Of
+/// Makes the rules that masquerade what they are to be; without any, their chain goes too.
+fn remasquerade(found: &Inspection, wanted: &BTreeSet<Masquerade>) -> Vec<Request> {
+    if wanted.is_empty() {
+        return found.chains.contains_key(POSTROUTING).then(delete_masquerading).into_iter().collect();
+    }
+    let (missing, others) = found.masquerade_differences(wanted);
+    match others {
+        0 => missing.into_iter().flat_map(add_masquerade).collect(),
+        _ => {
+            let empty = delete(Table::Inet, libc::NFT_MSG_DELRULE, RULES_OF, POSTROUTING);
+            std::iter::once(empty).chain(wanted.iter().flat_map(add_masquerade)).collect()
+        }
+    }
+}
+
+/// Makes the elements and the hooks of a table what they are to be. Of
 /// sets that were not kept nothing is there any more.
-fn refill(
-    table: Table,
-    found: &Inspection,
-    contents: &Contents,
-    is_kept: impl Fn(&str) -> bool,
-    postrouting_stays: bool,
-) -> Vec<Request> {
+fn refill(table: Table, found: &Inspection, contents: &Contents, is_kept: impl Fn(&str) -> bool) -> Vec<Request> {
     let mut requests = Vec::new();
     let differences = found.differences(table, contents);
     let by_set = |list: Vec<(String, raw::Raw)>| {
@@ -97,28 +108,14 @@ fn refill(
     for (set, elements) in by_set(anew.map(|(set, raw)| (set.to_owned(), raw)).collect()) {
         requests.extend(raw::add(table, &set, &elements));
     }
-    match table {
-        Table::Inet => {
-            let (missing, others) = found.masquerade_differences(&contents.masquerades);
-            if !postrouting_stays {
-                requests.extend(contents.masquerades.iter().map(add_masquerade));
-            } else if others > 0 {
-                requests.push(delete(table, libc::NFT_MSG_DELRULE, RULES_OF, POSTROUTING));
-                requests.extend(contents.masquerades.iter().map(add_masquerade));
-            } else {
-                requests.extend(missing.into_iter().map(add_masquerade));
-            }
+    if table == Table::Netdev {
+        let hooks: BTreeMap<String, _> = contents.ingress.keys().map(|vif| (chain_of(*vif), *vif)).collect();
+        let sound = |name: &str| hooks.get(name).is_some_and(|vif| found.hooks.contains(vif));
+        for chain in found.chains.keys().filter(|name| is_hook(name) && !sound(name)) {
+            requests.push(delete(table, libc::NFT_MSG_DELRULE, RULES_OF, chain));
+            requests.push(delete(table, libc::NFT_MSG_DELCHAIN, CHAIN, chain));
         }
-        Table::Netdev => {
-            let hooks: BTreeMap<String, _> = contents.ingress.keys().map(|vif| (chain_of(*vif), *vif)).collect();
-            let sound = |name: &str| hooks.get(name).is_some_and(|vif| found.hooks.contains(vif));
-            for chain in found.chains.keys().filter(|name| is_hook(name) && !sound(name)) {
-                requests.push(delete(table, libc::NFT_MSG_DELRULE, RULES_OF, chain));
-                requests.push(delete(table, libc::NFT_MSG_DELCHAIN, CHAIN, chain));
-            }
-            requests.extend(hooks.values().filter(|vif| !found.hooks.contains(vif)).flat_map(|vif| add_hook(*vif)));
-        }
-        _ => {}
+        requests.extend(hooks.values().filter(|vif| !found.hooks.contains(vif)).flat_map(|vif| add_hook(*vif)));
     }
     requests
 }
@@ -130,14 +127,20 @@ pub(crate) fn restore(found: &BTreeMap<Table, Inspection>, contents: &Contents) 
     let absent = Inspection::default();
     for table in RESTORED {
         let found = found.get(&table).unwrap_or(&absent);
-        match (found.is_present(), contents.needs(table)) {
-            (false, false) => {}
-            (false, true) => {
-                requests.extend(add_table(table));
-                requests.extend(refill(table, &absent, contents, |_| false, false));
-            }
-            (true, _) if !found.is_whole(table) => requests.extend(rewrite(table, found, Some(contents))),
-            (true, _) => requests.extend(refill(table, found, contents, |_| true, true)),
+        let is_there = found.is_present();
+        if !(is_there || contents.needs(table)) {
+            continue;
+        }
+        if is_there && !found.is_whole(table) {
+            requests.extend(rewrite(table, found, Some(contents)));
+            continue;
+        }
+        if !is_there {
+            requests.extend(add_table(table));
+        }
+        requests.extend(refill(table, found, contents, |_| is_there));
+        if table == Table::Inet {
+            requests.extend(remasquerade(found, &contents.masquerades));
         }
     }
     requests
@@ -158,10 +161,10 @@ pub(crate) fn sweep(table: Table, found: &Inspection, names: &BTreeSet<IfName>) 
     requests
 }
 
-/// The hooks of the netdev table tell the inet table of their names, so that comes first.
+/// As they are made: the hooks of the netdev table tell the inet table of their names, so that comes before.
 const RESTORED: [Table; 8] = [
-    Table::Inet,
     Table::Bridge,
+    Table::Inet,
     Table::Netdev,
     Table::Dom0,
     Table::Untracked,

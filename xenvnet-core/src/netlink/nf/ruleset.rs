@@ -4,7 +4,7 @@
 //! What a locked guest may send is in `policy`: one text for all tables that hold guests.
 
 use super::accounts::{self, SENT};
-use super::expr::{Base, ETHER_DADDR, IP_DADDR, IP6_DADDR, Is, Rule, Verdict};
+use super::expr::{Base, ETHER_DADDR, IP_DADDR, IP6_DADDR, IP6_HOP_LIMIT, Is, Rule, Verdict};
 use super::policy;
 use crate::drops::DropReason;
 use crate::table::Table;
@@ -214,16 +214,32 @@ fn guests(table: Table) -> Ruleset {
     sets.extend(drop_sets);
     chains.extend(policy::chains());
     if table == Table::Bridge {
-        chains.push(Chain {
-            name: "prerouting",
+        let prerouting = |name, priority, rules| Chain {
+            name,
+            hook: Some(Hook { kind: "filter", number: NF_PREROUTING, priority }),
+            rules,
+        };
+        let ip6 = || Rule::new().ether_type(ETH_IP6).iifname_in(&[], GUARDED, false);
+        chains.extend([
+            // The kernel looks for the transport header once for each base chain, and takes what memory held
+            // before for an IPv6 header that is still in pages (ipv6_find_hdr in net/ipv6/exthdrs_core.c). Who
+            // writes to a header has it out of them: so the next chain sees what is there.
+            prerouting(
+                "linear",
+                FIRST - 1,
+                vec![ip6().written_back(IP6_HOP_LIMIT).accept(), ip6().goto(drop(DropReason::Ip6))],
+            ),
             // Before everybody else's tables: what we let go on, they may still drop.
-            hook: Some(Hook { kind: "filter", number: NF_PREROUTING, priority: FIRST }),
-            rules: vec![
-                Rule::new().iifname_in(&[], GUARDED, false).goto("locked"),
-                // A guest's interface that is not locked by its name: renamed, or not made by us.
-                Rule::new().iifgroup(VIF_GROUP).goto(drop(DropReason::Unguarded)),
-            ],
-        });
+            prerouting(
+                "prerouting",
+                FIRST,
+                vec![
+                    Rule::new().iifname_in(&[], GUARDED, false).goto("locked"),
+                    // A guest's interface that is not locked by its name: renamed, or not made by us.
+                    Rule::new().iifgroup(VIF_GROUP).goto(drop(DropReason::Unguarded)),
+                ],
+            ),
+        ]);
     }
     if table == Table::Netdev {
         for chain in &mut chains {
@@ -272,24 +288,25 @@ fn inet() -> Ruleset {
         set(AT_INGRESS, &[IFNAME], "interfaces that are held where their frames come in"),
     ];
     sets.extend(drop_sets);
-    chains.extend([
-        Chain {
-            name: "prerouting",
-            hook: Some(Hook { kind: "filter", number: NF_PREROUTING, priority: FIRST }),
-            // From Linux 6.16 on the hook of an interface stays with its name: an interface of a
-            // guest that was renamed has none. Bridged ones never come by here under their own name.
-            rules: vec![
-                Rule::new().iifgroup(VIF_GROUP).iifname_in(&[], AT_INGRESS, true).goto(drop(DropReason::Unguarded)),
-            ],
-        },
-        Chain {
-            name: POSTROUTING,
-            // Source NAT's own place (NF_IP_PRI_NAT_SRC).
-            hook: Some(Hook { kind: "nat", number: NF_POSTROUTING, priority: 100 }),
-            rules: Vec::new(),
-        },
-    ]);
+    chains.extend([Chain {
+        name: "prerouting",
+        hook: Some(Hook { kind: "filter", number: NF_PREROUTING, priority: FIRST }),
+        // Bridged interfaces never come by here under their own name, unless their bridge is gone.
+        // And from Linux 6.16 on the hook of an interface stays with its name: an interface of a
+        // guest that was renamed has none.
+        rules: vec![
+            Rule::new().iifgroup(VIF_GROUP).iifname_in(&[], AT_INGRESS, true).goto(drop(DropReason::Unguarded)),
+        ],
+    }]);
     Ruleset { sets, chains }
+}
+
+/// The chain of masquerade rules. It comes with the first and goes with the last of them: wherever a
+/// chain of type nat is, the kernel tracks all connections.
+pub(super) fn masquerading() -> Chain {
+    // Source NAT's own place (NF_IP_PRI_NAT_SRC).
+    let hook = Hook { kind: "nat", number: NF_POSTROUTING, priority: 100 };
+    Chain { name: POSTROUTING, hook: Some(hook), rules: Vec::new() }
 }
 
 /// What guests reach on dom0 itself.
