@@ -455,6 +455,9 @@ impl Host {
             match (&*failure.step, failure.error.errno()) {
                 // Gone between looking and doing, as a vif is when its guest dies: look again.
                 (_, Some(libc::ENODEV)) => {}
+                // Or a bridge, for which the kernel has other words.
+                (Step::Enslave { .. } | Step::AddFdb { .. }, Some(libc::EINVAL)) => {}
+                (Step::AddFdb { .. }, Some(libc::EOPNOTSUPP)) => {}
                 // Perhaps somebody without our lock made the table first: look again.
                 (Step::AddTable { .. }, Some(libc::EEXIST)) => {}
                 // Somebody took an element away by hand: look at the sets themselves.
