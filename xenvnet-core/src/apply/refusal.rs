@@ -14,6 +14,8 @@ pub(super) fn is_so_already(step: &Step, refusal: &Refusal) -> bool {
         // What is gone needs nothing.
         (_, libc::ENODEV) => true,
         (Step::DeleteFdb { .. } | Step::DeleteTable { .. } | Step::DeleteNetwork { .. }, libc::ENOENT) => true,
+        // Nothing is pinned to what is no port any more.
+        (Step::AddFdb { .. } | Step::DeleteFdb { .. }, libc::EOPNOTSUPP) => true,
         (Step::DeleteForward { .. }, libc::ENOENT) => true,
         (Step::DeleteAddress { .. }, libc::EADDRNOTAVAIL) => true,
         (Step::DeleteRoute { .. }, libc::ESRCH) => true,
