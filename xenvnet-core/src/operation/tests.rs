@@ -512,7 +512,8 @@ proptest! {
         let back = after.after(&plan.inverse());
         prop_assert_eq!(without_settings(back), without_settings(before), "{}", plan);
         let attaches = possible.iter().all(|operation| matches!(operation, Operation::AttachVif(_)));
-        prop_assert!(attaches || plan == steps, "{plan}is not\n{steps}");
+        // What is set twice is set once.
+        prop_assert!(attaches || plan == crate::dom0::settled(steps.clone()), "{plan}is not\n{steps}");
     }
 }
 
