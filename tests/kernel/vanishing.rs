@@ -101,9 +101,7 @@ fn a_vif_may_vanish_before_each_word() {
 fn a_bridge_may_vanish_before_each_word() {
     for (before, call) in [(None, bridged()), (Some(bridged()), relocked()), (Some(bridged()), detached())] {
         before_each_word("xenbr0", before.clone(), &call, |dom0, result| {
-            // To enslave to what is not there the kernel calls invalid, to pin to what is no port unsupported.
-            let expected = [ErrorKind::NotFound, ErrorKind::Kernel, ErrorKind::Unsupported];
-            let failed = result.map_err(|error| assert!(expected.contains(&error.kind()), "{error}")).is_err();
+            let failed = result.map_err(|error| assert_eq!(error.kind(), ErrorKind::NotFound, "{error}")).is_err();
             if failed && before.is_none() {
                 assert_nothing_of_the_vif();
                 let link = &ip_json("link show dev vif1.0")[0];
