@@ -249,17 +249,21 @@ fn whoever_is_killed_while_it_undoes_has_not_undone_anything() {
         undo.args(under).arg(env!("CARGO_BIN_EXE_attach_once")).arg(dom0.state.path()).arg("undo");
         let is_done = undo.output().unwrap().status.success();
         if is_done {
-            Dump::take().assert_same(&before, "after it was undone");
+            Dump::take().unnumbered().assert_same(&before.unnumbered(), "after it was undone");
             assert!(cut_off > 0, "nothing was cut off");
             return;
         }
         let when = format!("killed at message {at}");
         if finds_cut_off(&dom0.host) {
             cut_off += 1;
-            match at % 2 {
-                0 => drop(dom0.host.undo().unwrap()),
+            if at % 2 == 0 {
+                // It comes to its end.
+                let _ = dom0.host.undo().unwrap();
+                Dump::take().unnumbered().assert_same(&before.unnumbered(), &when);
+                let _ = dom0.host.attach_vif(&attachment).unwrap();
+            } else {
                 // Whatever is to be changed next; this is so already.
-                _ => drop(dom0.host.create_bridge(&Bridge::new(name("xenbr0"))).unwrap()),
+                let _ = dom0.host.create_bridge(&Bridge::new(name("xenbr0"))).unwrap();
             }
         }
         Dump::take().unnumbered().assert_same(&after.unnumbered(), &when);
@@ -290,6 +294,13 @@ fn what_others_did_since_is_not_undone_with_it() {
             "ip address del 10.98.97.1/24 dev xenbr1",
             "xenbr1 has the address 10.98.97.1/24 by now",
         ),
+        (
+            &bridge,
+            "ip route add 10.77.0.0/16 via 10.98.99.2 dev xenbr1 onlink",
+            "ip route del 10.77.0.0/16",
+            "there is a route 10.77.0.0/16 via 10.98.99.2 dev xenbr1 by now",
+        ),
+        (&bridge, "ip link add mac9 link xenbr1 type macvlan", "ip link del mac9", "mac9 is on xenbr1 by now"),
         (&bridge, "ip link set xenbr1 name xenbr2", "ip link set xenbr2 name xenbr1", "xenbr1 is called xenbr2 by now"),
         (&attached, "ip link set vif1.0 master xenbr9", "", "vif1.0 is a port of xenbr9 by now"),
         (
@@ -338,6 +349,75 @@ fn what_others_did_since_is_not_undone_with_it() {
     assert_eq!(fails(words, || dom0.host.undo()).to_string(), words);
     let _ = dom0.host.repair().unwrap();
     assert_eq!(dom0.host.undo().unwrap(), Outcome::Changed);
+}
+
+/// What goes by itself is in nobody's way.
+#[test]
+fn an_address_that_a_router_advertised_is_no_obstacle() {
+    let Some(dom0) = Dom0::enter() else { return };
+    let before = Dump::take();
+    let _ = dom0.host.create_bridge(&Bridge::new(name("xenbr0"))).unwrap();
+    ip("address add 2001:db8::5/64 dev xenbr0 valid_lft 600 preferred_lft 600");
+    assert_eq!(dom0.host.undo().unwrap(), Outcome::Changed);
+    Dump::take().assert_same(&before, "after it was undone");
+}
+
+/// What others flushed or took in hand meanwhile: neither undo nor what puts back after a crash sets a guest up
+/// that nothing holds.
+#[test]
+fn nobody_comes_up_again_without_its_lock() {
+    let Some(dom0) = Dom0::enter() else { return };
+    bridge_by_ip("xenbr0");
+    let guest = dom0.guest("vif1.0", &OWN.to_string());
+    let attachment = Attachment::bridged(guest.name, name("xenbr0"), lock());
+    let _ = dom0.host.attach_vif(&attachment).unwrap();
+    let _ = dom0.host.release_vif(guest.name).unwrap();
+    nft("flush ruleset");
+    let error = fails("a guest whose lock was flushed", || dom0.host.undo());
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains("bring it back first: xenvnet verify --repair"), "{error}");
+    let _ = dom0.host.repair().unwrap();
+    let _ = dom0.host.attach_vif(&attachment).unwrap();
+    let _ = dom0.host.detach_vif(guest.name).unwrap();
+    // On its bridge, but learning and open.
+    ip("link set vif1.0 master xenbr0");
+    let words = "cannot undo the last change: vif1.0 is a port of xenbr0 by now";
+    assert_eq!(fails(words, || dom0.host.undo()).to_string(), words);
+}
+
+/// Somebody made a bridge of that name by hand after the library was killed before it did.
+#[test]
+fn a_bridge_of_somebody_elses_is_not_taken_for_the_one_that_was_begun() {
+    let Some(dom0) = Dom0::enter() else { return };
+    if !has_program("strace") {
+        return;
+    }
+    let create = Operation::CreateBridge(Bridge::new(name("xenbr0")));
+    let first = (1..20).find(|at| is_cut_off(&dom0, &create, *at) && finds_cut_off(&dom0.host)).unwrap();
+    let _ = std::process::Command::new("ip").args(["link", "del", "xenbr0"]).output();
+    ip("link add xenbr0 address 02:00:00:00:00:77 type bridge");
+    ip("address add 192.0.2.7/24 dev xenbr0");
+    let before = Dump::take();
+    let _ = dom0.host.create_bridge(&Bridge::new(name("xenbr9"))).unwrap();
+    let _ = dom0.host.delete_bridge(name("xenbr9")).unwrap();
+    Dump::take().assert_same(&before, &format!("killed at message {first}"));
+}
+
+/// Forwarding belongs to all networks that run, whoever switched it on.
+#[test]
+fn what_another_network_needs_is_not_taken_back() {
+    let Some(dom0) = Dom0::enter() else { return };
+    let network = |bridge: u8| format!("network-virtual bridge=xenbr{bridge} bridgeip=10.98.{bridge}.1/24");
+    let start = |bridge: u8| Operation::StartNetwork(network(bridge).parse().unwrap());
+    let extra = Operation::CreateBridge(Bridge::new(name("extra")));
+    let _ = dom0.host.run_all(&[start(0), extra]).unwrap();
+    let other = Host::options().state_dir(dom0.state.path()).open().unwrap();
+    let _ = other.run(&start(1)).unwrap();
+    let _ = other.create_bridge(&Bridge::new(name("last"))).unwrap();
+    let _ = other.undo().unwrap();
+    assert_eq!(dom0.host.undo().unwrap(), Outcome::Changed);
+    assert_eq!(xenvnet_tests::sysctl("ipv4/ip_forward"), "1");
+    assert_eq!(dom0.host.snapshot().unwrap().networks.len(), 1);
 }
 
 /// A lock by the same name and with the same addresses, but another interface's: a guest that was restarted.

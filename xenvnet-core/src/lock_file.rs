@@ -33,9 +33,16 @@ fn open_files() -> MutexGuard<'static, BTreeMap<Inode, Weak<Inner>>> {
 struct Inner {
     file: File,
     inode: Inode,
-    /// Whether a thread of this process has it.
-    taken: Mutex<bool>,
+    turn: Mutex<Turn>,
     free: Condvar,
+}
+
+/// Whose it is within this process.
+#[derive(Debug, Default)]
+struct Turn {
+    taken: bool,
+    /// How many threads wait: nobody is woken in vain, which would be a system call.
+    waiting: usize,
 }
 
 /// The lock file of a folder, shared by all hosts of the process.
@@ -61,7 +68,7 @@ impl LockFile {
         let file = crate::state::file(folder, NAME, OFlag::O_RDWR | OFlag::O_CREAT)?;
         let of_file = fstat(&file)?;
         let inode = (of_file.st_dev, of_file.st_ino);
-        let inner = Arc::new(Inner { file, inode, taken: Mutex::new(false), free: Condvar::new() });
+        let inner = Arc::new(Inner { file, inode, turn: Mutex::default(), free: Condvar::new() });
         files.insert((of_folder.st_dev, of_folder.st_ino), Arc::downgrade(&inner));
         Ok(LockFile(Some(inner)))
     }
@@ -70,12 +77,14 @@ impl LockFile {
     pub(crate) fn acquire(&self) -> io::Result<Locked> {
         // Always there until it is dropped.
         let Some(inner) = &self.0 else { return Err(io::ErrorKind::NotFound.into()) };
-        let mut taken = inner.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        while *taken {
-            taken = inner.free.wait(taken).unwrap_or_else(PoisonError::into_inner);
+        let mut turn = inner.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        while turn.taken {
+            turn.waiting += 1;
+            turn = inner.free.wait(turn).unwrap_or_else(PoisonError::into_inner);
+            turn.waiting -= 1;
         }
-        *taken = true;
-        drop(taken);
+        turn.taken = true;
+        drop(turn);
         // From here on it is given back, whatever happens.
         let locked = Locked(inner.clone());
         loop {
@@ -131,8 +140,11 @@ impl Locked {
 impl Drop for Locked {
     fn drop(&mut self) {
         let _ = fcntl(&self.0.file, FcntlArg::F_SETLK(&whole_file(libc::F_UNLCK)));
-        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        self.0.free.notify_one();
+        let mut turn = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        turn.taken = false;
+        if turn.waiting > 0 {
+            self.0.free.notify_one();
+        }
     }
 }
 

@@ -302,8 +302,8 @@ fn lock(host: &Snapshot, table: Table, vif: IfName, from: Option<&Guard>, to: Op
     let is = host.guards_in(table).get(&vif);
     let is_gone = |guard: &Guard| !host.links.values().any(|link| link.index == guard.device);
     if same(is, from) {
-        // A lock for nobody would be left over.
-        unless(to.is_some_and(is_gone))
+        // Somebody else's interface would be held to it.
+        unless(host.link(vif).is_some() && to.is_some_and(is_gone))
     } else if same(is, to) || (is.is_none() && to.is_some_and(is_gone)) {
         Behind
     } else {

@@ -300,7 +300,11 @@ impl Entry {
     pub(crate) fn is_passing(&self) -> bool {
         const RTPROT_RA: u8 = 9;
         match self.kind {
-            EntryKind::Address => u32::from(self.header_octet(2)) & libc::IFA_F_PERMANENT == 0,
+            // How long it is valid (struct ifa_cacheinfo in linux/if_addr.h); no end of permanent ones.
+            EntryKind::Address => {
+                let valid = self.octets(libc::IFA_CACHEINFO).and_then(|times| times.get(4..8));
+                valid.is_some_and(|valid| valid != [0xff; 4])
+            }
             EntryKind::Route => [libc::RTPROT_KERNEL, RTPROT_RA].contains(&self.header_octet(5)),
             _ => false,
         }
