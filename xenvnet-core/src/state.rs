@@ -172,7 +172,9 @@ impl Held<'_> {
     /// newest entry of all, which can still be undone, and those that were cut off in the middle.
     fn tidy(&self) -> Result<()> {
         let entries = self.entries()?;
-        let can_be_undone = entries.iter().filter_map(|found| found.entry.as_ref()).filter(|entry| !entry.is_undone());
+        // What was cut off will be put back; then it is the one before it that can be.
+        let can_be_undone = |entry: &&Entry| entry.is_closed() && !entry.is_undone();
+        let can_be_undone = entries.iter().filter_map(|found| found.entry.as_ref()).filter(can_be_undone);
         let newest = can_be_undone.map(|entry| entry.time).max();
         for Found { name, entry, gone } in &entries {
             let cut_off = entry.as_ref().is_some_and(|entry| !entry.is_closed());
