@@ -1,9 +1,10 @@
 //! Ports of dom0 that lead to guests: from outside, from dom0, from beside the guest.
 
+use crate::load::PATIENCE;
 use crate::proof::{name, prove, prove_again};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use xenvnet_core::{Antispoof, Attachment, ErrorKind, Forward, Network, Operation};
 use xenvnet_tests::{Dom0, Dump, FakeVif, Namespace, ip, nft, nft_ruleset, program};
 
@@ -37,10 +38,22 @@ fn street(dom0: &Dom0) -> (FakeVif, FakeVif, FakeVif) {
     (cable, guest("vif1.0", 2), guest("vif2.0", 3))
 }
 
+/// Listens, as soon as it can: the former listener's descriptor may live on for a moment in a program that another
+/// test is about to start.
+fn listen(at: &str) -> TcpListener {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match TcpListener::bind(at) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {}
+            other => return other.unwrap(),
+        }
+    }
+}
+
 /// Who the guest's server sees, when somebody in a namespace connects to an address of dom0's and is
 /// answered.
 fn answered(server: &Namespace, at: &str, client: &Namespace, to: &str) -> Option<IpAddr> {
-    let listener = server.within(|| TcpListener::bind(at).unwrap());
+    let listener = server.within(|| listen(at));
     let to: SocketAddr = to.parse().unwrap();
     std::thread::scope(|scope| {
         let serving = scope.spawn(|| {
@@ -88,7 +101,7 @@ fn without_the_hairpin_rule_a_neighbour_is_not_answered() {
     let (_outside, one, two) = street(&dom0);
     dom0.host.run(&forward("tcp:8080 to 10.98.98.2:80")).unwrap();
     nft("flush set inet xenvnet_forwards hairpin4");
-    let listener = one.guest.within(|| TcpListener::bind("10.98.98.2:80").unwrap());
+    let listener = one.guest.within(|| listen("10.98.98.2:80"));
     let to: SocketAddr = "192.0.2.1:8080".parse().unwrap();
     let refused = two.guest.within(|| TcpStream::connect_timeout(&to, Duration::from_secs(2)));
     assert!(refused.is_err(), "this is what the set is for");
