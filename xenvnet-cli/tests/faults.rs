@@ -202,16 +202,23 @@ impl Verb {
                 if answer.exit != 0 && !answer.err.contains("no change was made") {
                     return Err(format!("undo says: {}", answer.err));
                 }
-                is(before).map_err(|why| format!("undone, {why}"))?;
+                // Done, and it could not be noted how: then it stays.
+                let stays = output.status.success() && answer.exit != 0;
+                is(if stays { wanted } else { before }).map_err(|why| format!("undone, {why}"))?;
             }
             Remedy::Another => {
-                let was_done = output.status.success() || is(wanted).is_ok();
                 let answer = run_at(state.path(), ["bridge", "create", "another0"]);
                 if answer.exit != 0 {
                     return Err(format!("the next command says: {}", answer.err));
                 }
                 run_at(state.path(), ["bridge", "delete", "another0"]);
-                is(if was_done { wanted } else { before }).map_err(|why| format!("after another one, {why}"))?;
+                // Killed when all was done, and before it could say so, it may be put back.
+                let former = is(before);
+                let right = match output.status.success() {
+                    true => is(wanted),
+                    false => former.or_else(|why| is(wanted).map_err(|_| why)),
+                };
+                right.map_err(|why| format!("after another one, {why}"))?;
             }
         }
         match stage.liar.as_ref().and_then(Liar::heard) {

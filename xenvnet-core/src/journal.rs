@@ -196,6 +196,8 @@ impl Journal {
 
     /// After the last one. What is provisional must be found as long as it is.
     pub(crate) fn finish(&mut self, end: End) -> io::Result<()> {
+        // Where it fails, the next change goes elsewhere.
+        self.open = true;
         self.file()?.write_all_at(&[end.octet()], 0)?;
         self.open = end == End::Provisional;
         Ok(())

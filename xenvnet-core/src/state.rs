@@ -225,7 +225,14 @@ impl Held<'_> {
 
     /// After the last one.
     pub(crate) fn finish(&mut self, end: End) -> std::io::Result<()> {
-        self.journal.finish(end)?;
+        if let Err(error) = self.journal.finish(end) {
+            // What is done for good is not to be put back by whoever comes next. Anything else is.
+            if end == End::Done {
+                unlinkat(self.folder, self.journal.name.as_str(), UnlinkatFlags::NoRemoveDir)?;
+                self.set_between(false)?;
+            }
+            return Err(error);
+        }
         self.set_between(end == End::CutOff)
     }
 
