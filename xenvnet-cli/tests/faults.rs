@@ -203,7 +203,7 @@ impl Verb {
                     return Err(format!("undo says: {}", answer.err));
                 }
                 // Done, and it could not be noted how: then it stays.
-                let stays = output.status.success() && answer.exit != 0;
+                let stays = output.status.success() && answer.exit != 0 && !blow.kills() && blow.call == "pwrite64";
                 is(if stays { wanted } else { before }).map_err(|why| format!("undone, {why}"))?;
             }
             Remedy::Another => {
